@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+const conditions = ["development", "module", "node", "import"];
+
+const project = (name: string, include: string[], extra: object = {}) => ({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: { name, include, environment: "node", ...extra },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      // Cores without sockets or clocks.
+      project("unit", [
+        "libs/{stun,turn,credentials,rendezvous,testkit,config,telemetry}/test/**/*.test.ts",
+        "scripts/**/*.test.ts",
+      ]),
+      // Real sockets on loopback: ports, services, the CLI.
+      project(
+        "services",
+        [
+          "libs/{contracts,state,events,dataplane,turn-client}/test/**/*.test.ts",
+          "services/*/test/**/*.test.ts",
+          "cli/test/**/*.test.ts",
+        ],
+        { testTimeout: 20_000 },
+      ),
+      // Foreign clients against the running platform, one file at a time: they share two cores.
+      project("e2e", ["e2e/**/*.test.ts"], { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
+    ],
+  },
+});
