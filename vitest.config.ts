@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-const conditions = ["development", "module", "node", "import"];
+const conditions = ["development", "node", "import"];
 
 const project = (name: string, include: string[], extra: object = {}) => ({
   resolve: { conditions },
@@ -27,7 +27,12 @@ export default defineConfig({
         { testTimeout: 20_000 },
       ),
       // Foreign clients against the running platform, one file at a time: they share two cores.
-      project("e2e", ["e2e/**/*.test.ts"], { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
+      project("e2e", ["e2e/**/*.test.ts"], {
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+      }),
     ],
   },
 });

@@ -1,0 +1,97 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import type { Metrics } from "./metrics.ts";
+
+/** What `/healthz/ready` answers: 200 when ready, otherwise 503. */
+export interface ReadyState {
+  readonly ready: boolean;
+  /** "ok" or what is amiss, for each thing that readiness depends on. */
+  readonly checks: Readonly<Record<string, "ok" | (string & {})>>;
+}
+
+export interface OpsServerOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly metrics: Metrics;
+  readonly ready: () => ReadyState;
+  readonly logger: Logger;
+}
+
+export interface OpsServer {
+  /** Rejects with node's listen error when the address is taken or not on this host. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  close(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** `/healthz/live`, `/healthz/ready` and `/metrics` over HTTP. Nothing that it serves changes anything. */
+export function createOpsServer(options: OpsServerOptions): OpsServer {
+  const pages: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
+    "/healthz/live": () => json(200, { live: true }),
+    "/healthz/ready": () => {
+      const state = options.ready();
+      return json(state.ready ? 200 : 503, state);
+    },
+    "/metrics": async () => ({ status: 200, type: METRICS_TYPE, body: await options.metrics.collect() }),
+  };
+
+  const answer = async (request: IncomingMessage): Promise<Answer> => {
+    if (request.method !== "GET" && request.method !== "HEAD") return json(405, { error: "method not allowed" });
+    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    return page === undefined ? json(404, { error: "not found" }) : await page();
+  };
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    request.resume();
+    let result: Answer;
+    try {
+      result = await answer(request);
+    } catch (error) {
+      options.logger.error({ err: error, path: request.url }, "ops request failed");
+      result = json(500, { error: "internal error" });
+    }
+    const body = Buffer.from(result.body);
+    response.writeHead(result.status, {
+      "content-type": result.type,
+      "content-length": body.length,
+      "cache-control": "no-store",
+    });
+    response.end(request.method === "HEAD" ? undefined : body);
+  };
+
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8_192 });
+  server.maxConnections = 128;
+  server.on("request", (request, response) => void handle(request, response));
+
+  return {
+    listen: () =>
+      new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen({ host: options.host, port: options.port }, () => {
+          server.off("error", reject);
+          server.on("error", (error) => options.logger.error({ err: error }, "ops server failed"));
+          const address = server.address();
+          const port = typeof address === "object" && address !== null ? address.port : options.port;
+          resolve({ host: options.host, port });
+        });
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: "application/json; charset=utf-8", body: `${JSON.stringify(value)}\n` };
+}

@@ -1,0 +1,56 @@
+import { createAddressHasher, createLogger, hashAddress } from "@culvert/telemetry";
+import { expect, test } from "vitest";
+
+function capture() {
+  const lines: string[] = [];
+  return { lines, destination: { write: (line: string) => void lines.push(line) } };
+}
+
+test("a line is one JSON object with service, level, time and message", () => {
+  const { lines, destination } = capture();
+  createLogger({ service: "relay", destination }).info({ port: 3478 }, "listening\nhere");
+  expect(lines).toHaveLength(1);
+  expect(lines[0]?.trimEnd()).not.toContain("\n");
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+    service: "relay",
+    level: "info",
+    port: 3478,
+    msg: "listening\nhere",
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+  });
+});
+
+test("secrets are redacted at every depth that is logged", () => {
+  const { lines, destination } = capture();
+  const logger = createLogger({ service: "relay", destination });
+  logger.info({ password: "hunter2" }, "top");
+  logger.info({ user: { username: "hunter2", token: "hunter2" } }, "nested");
+  logger.info({ req: { headers: { authorization: "Bearer hunter2" } } }, "deep");
+  logger.info({ config: { auth: { users: [{ secret: "hunter2" }] } } }, "in a list");
+  logger.child({ credential: "hunter2" }).info("bound");
+  expect(lines).toHaveLength(5);
+  expect(lines.join("")).not.toContain("hunter2");
+  expect(lines[0]).toContain("[redacted]");
+});
+
+test("the level is obeyed", () => {
+  const { lines, destination } = capture();
+  const logger = createLogger({ service: "relay", level: "warn", destination });
+  logger.info("no");
+  logger.warn("yes");
+  expect(lines).toHaveLength(1);
+});
+
+test("a pretty line reads as text", () => {
+  const { lines, destination } = capture();
+  createLogger({ service: "relay", destination, pretty: true }).info({ port: 1 }, "hello");
+  expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} info {2}relay: hello port=1\n$/);
+});
+
+test("a hashed address is stable, differs between addresses and holds no address", () => {
+  expect(hashAddress("192.0.2.1")).toBe(hashAddress("192.0.2.1"));
+  expect(hashAddress("192.0.2.1")).not.toBe(hashAddress("192.0.2.2"));
+  expect(hashAddress("192.0.2.1")).not.toContain("192");
+  const key = new Uint8Array(32).fill(1);
+  expect(createAddressHasher(key)("::1")).toBe(createAddressHasher(key)("::1"));
+});
