@@ -1,0 +1,57 @@
+# Two commands do all: `make run` starts the platform, `make test` passes the tests. `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+TSX := node --conditions=development --import tsx
+SECONDS_PER_TARGET ?= 60
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Start the platform: API, STUN, TURN and signaling in one process (READY_FILE=F, CONFIG=F)
+	@exec node cli/bin/culvert.js up $(if $(READY_FILE),--ready-file $(READY_FILE)) $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: build
+build: ## Install the npm packages and compile
+	@scripts/prepare run
+	@node_modules/.bin/tsc -b
+
+.PHONY: test
+test: ## All tests, foreign clients included (ONLY=path narrows them)
+	@scripts/prepare test
+	@node_modules/.bin/tsc -b
+	@$(TSX) scripts/test.ts $(ONLY)
+
+.PHONY: check
+check: ## Types, lint, import direction, unused code, generated code, Rust format and lints
+	@scripts/prepare check
+	@scripts/check
+
+.PHONY: bench
+bench: ## Benchmarks beside a peer, in one run (ONLY=name,... QUICK=1)
+	@scripts/prepare bench
+	@node_modules/.bin/tsc -b
+	@exec $(TSX) bench/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers and the TURN server (ONLY=target, SECONDS_PER_TARGET=60)
+	@scripts/prepare fuzz
+	@exec $(TSX) fuzz/run.ts --seconds $(SECONDS_PER_TARGET) $(if $(ONLY),--target $(ONLY))
+
+.PHONY: generate
+generate: ## Write libs/contracts/src/generated from proto/
+	@scripts/prepare run
+	@scripts/generate-contracts
+
+.PHONY: format
+format: ## Format everything
+	@scripts/prepare run
+	@node_modules/.bin/biome check --write .
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf libs/*/dist services/*/dist cli/dist node_modules/.cache bench/out target
+	@find . -name '*.tsbuildinfo' -not -path './node_modules/*' -delete
