@@ -1,0 +1,48 @@
+import { padded, readU16, writeU16 } from "./wire.ts";
+
+/** Application data on a channel (RFC 8656 section 12.4). */
+export interface ChannelData {
+  /** 0x4000 to 0x4FFF. */
+  readonly channel: number;
+  readonly data: Uint8Array;
+}
+
+/** The first and the last channel number (RFC 8656 section 12). */
+export const MIN_CHANNEL = 0x4000;
+export const MAX_CHANNEL = 0x4fff;
+/** Bytes before the application data. */
+export const CHANNEL_HEADER_LENGTH = 4;
+
+/** Whether a client may bind this channel number. */
+export function isChannelNumber(number: number): boolean {
+  return Number.isInteger(number) && number >= MIN_CHANNEL && number <= MAX_CHANNEL;
+}
+
+/**
+ * Decodes a ChannelData message. `data` is a view. Bytes after it (padding) are ignored. Undefined when the channel
+ * number is none, or the length claims more than the datagram has.
+ */
+export function decodeChannelData(datagram: Uint8Array): ChannelData | undefined {
+  if (datagram.length < CHANNEL_HEADER_LENGTH) return undefined;
+  const channel = readU16(datagram, 0);
+  if (!isChannelNumber(channel)) return undefined;
+  const end = CHANNEL_HEADER_LENGTH + readU16(datagram, 2);
+  return end > datagram.length ? undefined : { channel, data: datagram.subarray(CHANNEL_HEADER_LENGTH, end) };
+}
+
+/**
+ * Encodes a ChannelData message. Over a stream it has to be `padded` to a multiple of four (RFC 8656 section 12.5);
+ * padding is zero.
+ *
+ * @throws RangeError when the channel number is none, or the data is longer than 65535 bytes.
+ */
+export function encodeChannelData(channel: number, data: Uint8Array, options?: { padded: boolean }): Uint8Array {
+  if (!isChannelNumber(channel)) throw new RangeError(`channel: ${channel} is not 0x4000 to 0x4FFF`);
+  if (data.length > 0xffff) throw new RangeError(`channel data: ${data.length} bytes, must be at most 65535`);
+  const length = options?.padded ? padded(data.length) : data.length;
+  const message = new Uint8Array(CHANNEL_HEADER_LENGTH + length);
+  writeU16(channel, message, 0);
+  writeU16(data.length, message, 2);
+  message.set(data, CHANNEL_HEADER_LENGTH);
+  return message;
+}
