@@ -1,1 +1,28 @@
-export {};
+export {
+  KeyServiceClient,
+  type KeyServiceServer,
+  KeyServiceService,
+  WatchKeysRequest,
+  WatchKeysResponse,
+} from "./generated/culvert/credential/v1/keys.ts";
+export {
+  DescribeRequest,
+  DescribeResponse,
+  Endpoint,
+  PartnerServiceClient,
+  type PartnerServiceServer,
+  PartnerServiceService,
+  RespondRequest,
+  RespondResponse,
+} from "./generated/culvert/stun/v1/partner.ts";
+export { ContractError, fromWatchKeysResponse, toWatchKeysResponse } from "./mappers.ts";
+export {
+  bearerMetadata,
+  type ClientCredentials,
+  channelCredentials,
+  hasBearer,
+  KEEPALIVE,
+  type ServerTls,
+  serverCredentials,
+} from "./transport.ts";
+export { type KeyWatch, type WatchKeysOptions, type WatchLogger, watchKeys } from "./watch-keys.ts";

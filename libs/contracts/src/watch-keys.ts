@@ -1,0 +1,140 @@
+import type { KeyChange, KeySnapshot } from "@culvert/credentials";
+import type { ClientReadableStream } from "@grpc/grpc-js";
+import { KeyServiceClient, type WatchKeysResponse } from "./generated/culvert/credential/v1/keys.ts";
+import { fromWatchKeysResponse } from "./mappers.ts";
+import { bearerMetadata, type ClientCredentials, channelCredentials, KEEPALIVE } from "./transport.ts";
+
+/** The part of a pino logger that is used here. */
+export interface WatchLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface WatchKeysOptions {
+  /** `host:port` of the credential service's gRPC listener. */
+  readonly target: string;
+  /** The name under which the watcher appears in the service's logs, for example "relay-0". */
+  readonly watcher: string;
+  readonly credentials?: ClientCredentials;
+  /** Replaces everything known so far. Called at least once per connection. */
+  readonly onSnapshot: (snapshot: KeySnapshot, revision: bigint) => void;
+  readonly onChange: (change: KeyChange, revision: bigint) => void;
+  readonly logger: WatchLogger;
+  /** Time before the first and the longest time before any other new attempt, in milliseconds. 200 and 5000 unless told. */
+  readonly backoff?: { readonly minMs: number; readonly maxMs: number };
+  /** How long a connection may take to bring its snapshot, in milliseconds. 10000 unless told. */
+  readonly snapshotTimeoutMs?: number;
+  /** Uniform in [0, 1), spreads the attempts of a fleet. `Math.random` unless told. */
+  readonly random?: () => number;
+}
+
+export interface KeyWatch {
+  /** Resolves with the first snapshot; rejects when the watch is closed before. */
+  readonly ready: Promise<void>;
+  /** Whether the keys are known to be current: a snapshot came over the connection that is open now. */
+  connected(): boolean;
+  /** Ends the watch. Nothing is called afterwards. */
+  close(): void;
+}
+
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Follows the signing keys of a credential service. Reconnects without end, with backoff and jitter; what was told last
+ * stays in force meanwhile, because nothing is called on a loss.
+ */
+export function watchKeys(options: WatchKeysOptions): KeyWatch {
+  const { target, watcher, logger } = options;
+  const { minMs, maxMs } = options.backoff ?? { minMs: 200, maxMs: 5_000 };
+  const random = options.random ?? Math.random;
+  let arrived: () => void = () => {};
+  let abandoned: (error: Error) => void = () => {};
+  const ready = new Promise<void>((resolve, reject) => {
+    arrived = resolve;
+    abandoned = reject;
+  });
+  ready.catch(() => {});
+
+  let closed = false;
+  let current = false;
+  let failures = 0;
+  let retry: NodeJS.Timeout | undefined;
+  let drop: () => void = () => {};
+
+  const attempt = (): void => {
+    const client = new KeyServiceClient(target, channelCredentials(options.credentials?.tls), {
+      ...KEEPALIVE,
+      "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+      "grpc.use_local_subchannel_pool": 1,
+    });
+    const stream: ClientReadableStream<WatchKeysResponse> = client.watchKeys(
+      { watcher },
+      bearerMetadata(options.credentials?.token),
+    );
+    let revision: bigint | undefined;
+    let over = false;
+    const overdue = setTimeout(() => lost("no snapshot in time"), options.snapshotTimeoutMs ?? 10_000);
+
+    drop = () => {
+      over = true;
+      current = false;
+      clearTimeout(overdue);
+      stream.cancel();
+      client.close();
+    };
+    const lost = (reason: string): void => {
+      if (over) return;
+      drop();
+      const delay = Math.min(maxMs, minMs * 2 ** Math.min(failures, 16)) * (0.5 + random() / 2);
+      failures += 1;
+      logger.warn({ target, reason, retryInMs: Math.round(delay) }, "key watch lost");
+      retry = setTimeout(attempt, delay);
+    };
+    const take = (message: WatchKeysResponse): void => {
+      const update = fromWatchKeysResponse(message);
+      if (update !== undefined && "snapshot" in update) {
+        clearTimeout(overdue);
+        current = true;
+        failures = 0;
+        revision = update.revision;
+        options.onSnapshot(update.snapshot, update.revision);
+        logger.info(
+          { target, revision: String(revision), keys: update.snapshot.keys.length },
+          "key watch has its snapshot",
+        );
+        arrived();
+        return;
+      }
+      if (revision === undefined || message.revision !== revision + 1n) {
+        lost("revisions are not in sequence");
+        return;
+      }
+      revision = message.revision;
+      if (update !== undefined) options.onChange(update.change, update.revision);
+    };
+
+    stream.on("data", (message: WatchKeysResponse) => {
+      if (over) return;
+      try {
+        take(message);
+      } catch (error) {
+        lost(error instanceof Error ? error.message : String(error));
+      }
+    });
+    stream.on("error", (error) => lost(error.message));
+    stream.on("end", () => lost("the service ended the stream"));
+  };
+
+  attempt();
+  return {
+    ready,
+    connected: () => current,
+    close() {
+      if (closed) return;
+      closed = true;
+      clearTimeout(retry);
+      drop();
+      abandoned(new Error("the key watch was closed before its first snapshot"));
+    },
+  };
+}
