@@ -1,7 +1,19 @@
 export { type Variable, variableName, variables } from "./environment.ts";
 export { ConfigError } from "./error.ts";
+export {
+  grpcClientTls,
+  grpcTarget,
+  ipAddress,
+  ipRange,
+  LOG_LEVELS,
+  listenPort,
+  logLevel,
+  opsSection,
+  port,
+  sharedToken,
+} from "./fields.ts";
 export { SECTIONS } from "./file.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
-export { type Host, isEntryPoint, type MainOptions, type Running, runMain } from "./main.ts";
+export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

@@ -9,6 +9,8 @@ export interface LoadOptions {
   /** The section of the file, and of the variables' names. */
   readonly section: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Stand below the file: what a composing process would have instead of the schema's defaults. Same shape as the section. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
   /** A YAML file with one section a service. */
   readonly file?: string;
   /** Set last: command line options, or what a composing process decides. Same shape as the section. */
@@ -16,7 +18,7 @@ export interface LoadOptions {
 }
 
 /**
- * The configuration of one service: the schema's defaults, then the file, then `CULVERT_<SECTION>_<KEY>` variables, then
+ * The configuration of one service: the schema's defaults, then the caller's, then the file, then `CULVERT_<SECTION>_<KEY>` variables, then
  * overrides. Mappings merge, lists replace. The result is frozen all the way down.
  *
  * Throws a {@link ConfigError} of one line for the first thing that is wrong.
@@ -25,6 +27,7 @@ export function loadConfig<T>(schema: z.ZodType<T>, options: LoadOptions): Reado
   const { section } = options;
   const root = configTree(schema);
   const layers = [
+    options.defaults ?? {},
     options.file === undefined ? {} : readSection(options.file, section),
     readEnvironment(section, root, options.env),
     options.overrides ?? {},

@@ -62,20 +62,42 @@ export async function runMain<T>(
   options: MainOptions = {},
 ): Promise<void> {
   const host = options.host ?? processHost;
+  await runProcess(
+    section,
+    () => {
+      const flags = parseFlags(options.argv ?? host.argv);
+      if (flags.help || flags.printSchema) {
+        host.out(flags.help ? usage(section) : `${JSON.stringify(configSchema(schema), null, 2)}\n`);
+        return undefined;
+      }
+      const file = flags.config ?? (host.env.CULVERT_CONFIG || undefined);
+      const overrides = options.overrides ?? {};
+      const config = loadConfig(schema, { section, env: host.env, overrides, ...(file === undefined ? {} : { file }) });
+      return () => start(config);
+    },
+    host,
+  );
+}
+
+/**
+ * The process around one or several services: `prepare` reads the words and the configuration and returns how to start, or
+ * nothing when its work is done. Signals, exit codes and errors are as `runMain` has them.
+ */
+export async function runProcess(
+  name: string,
+  prepare: () => (() => Promise<Running>) | undefined,
+  host: Host = processHost,
+): Promise<void> {
   const fatal = (error: unknown, origin: string): void => {
-    host.err(fatalLine(section, error, origin));
+    host.err(fatalLine(name, error, origin));
     host.exit(1);
   };
   try {
-    const flags = parseFlags(options.argv ?? host.argv);
-    if (flags.help) return host.out(usage(section));
-    if (flags.printSchema) return host.out(`${JSON.stringify(configSchema(schema), null, 2)}\n`);
-    const file = flags.config ?? (host.env.CULVERT_CONFIG || undefined);
-    const overrides = options.overrides ?? {};
-    const config = loadConfig(schema, { section, env: host.env, overrides, ...(file === undefined ? {} : { file }) });
+    const start = prepare();
+    if (start === undefined) return;
     host.onFatal(fatal);
     const stopRequested = onStopSignal(host);
-    const running = await start(config);
+    const running = await start();
     if (running.reload !== undefined) onReloadSignal(host, running.reload.bind(running), fatal);
     await stopRequested;
     await running.stop();
