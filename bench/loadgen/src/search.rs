@@ -1,0 +1,131 @@
+//! The highest rate at which the server still delivers: grows until it does not, then narrows down.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::traffic::{Plan, Traffic, Trial};
+
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Where to begin, in packets a second.
+    pub start: f64,
+    /// Highest loss that still counts as delivered, 0 to 1.
+    pub max_loss: f64,
+    pub step: Duration,
+    pub measure: Duration,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The trial at the highest rate that held.
+    pub best: Trial,
+    /// False when not even the last, lowered rate held.
+    pub held: bool,
+    /// True when the generator, not the server, was at its end.
+    pub generator_limited: bool,
+    pub trials: usize,
+}
+
+const GROWTH: f64 = 1.5;
+const MAX_GROWTH_STEPS: usize = 16;
+const MAX_NARROWING_STEPS: usize = 7;
+const MAX_CONFIRMATIONS: usize = 5;
+const CLOSE_ENOUGH: f64 = 1.02;
+const BACK_OFF: f64 = 0.975;
+
+pub fn search(traffic: &mut Traffic, limits: Limits) -> io::Result<Found> {
+    let mut search = Search {
+        traffic,
+        limits,
+        trials: 0,
+    };
+    search.run()
+}
+
+struct Search<'s, 'a> {
+    traffic: &'s mut Traffic<'a>,
+    limits: Limits,
+    trials: usize,
+}
+
+impl Search<'_, '_> {
+    fn run(&mut self) -> io::Result<Found> {
+        let (mut low, mut high, mut generator_limited) = self.bracket()?;
+        for _ in 0..MAX_NARROWING_STEPS {
+            if high / low < CLOSE_ENOUGH {
+                break;
+            }
+            let middle = (low * high).sqrt();
+            match self.holds(middle)? {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        let mut rate = low;
+        for attempt in 1.. {
+            let best = self.trial(rate, self.limits.measure)?;
+            let held = best.loss < self.limits.max_loss;
+            if held || attempt == MAX_CONFIRMATIONS {
+                generator_limited |= best.fell_short();
+                return Ok(Found {
+                    best,
+                    held,
+                    generator_limited,
+                    trials: self.trials,
+                });
+            }
+            rate *= BACK_OFF;
+        }
+        unreachable!("the loop returns at its last attempt")
+    }
+
+    /// A rate that holds and a higher one that does not; true when the higher is the generator's own limit.
+    fn bracket(&mut self) -> io::Result<(f64, f64, bool)> {
+        let mut rate = self.limits.start;
+        if !self.holds(rate)? {
+            for _ in 0..MAX_GROWTH_STEPS {
+                let lower = rate / GROWTH;
+                if self.holds(lower)? {
+                    return Ok((lower, rate, false));
+                }
+                rate = lower;
+            }
+            return Ok((rate / GROWTH, rate, false));
+        }
+        for _ in 0..MAX_GROWTH_STEPS {
+            let higher = rate * GROWTH;
+            let trial = self.trial(higher, self.limits.step)?;
+            if trial.loss >= self.limits.max_loss && !self.holds(higher)? {
+                return Ok((rate, higher, false));
+            }
+            if trial.fell_short() {
+                let reached = trial.sent_pps.max(rate);
+                return Ok((reached, reached, true));
+            }
+            rate = higher;
+        }
+        Ok((rate, rate, true))
+    }
+
+    /// Whether the server delivers at this rate. A single bad trial may be the machine's, so it is asked twice.
+    fn holds(&mut self, rate: f64) -> io::Result<bool> {
+        for _ in 0..2 {
+            if self.trial(rate, self.limits.step)?.loss < self.limits.max_loss {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn trial(&mut self, rate: f64, measure: Duration) -> io::Result<Trial> {
+        self.trials += 1;
+        self.traffic.run(Plan {
+            rate: Some(rate),
+            warmup: self.limits.step / 4,
+            measure,
+        })
+    }
+}
