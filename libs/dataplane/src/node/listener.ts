@@ -30,17 +30,21 @@ export interface ListenerContext {
   readonly tally: Tally;
 }
 
-/** Takes one message of a client: relays it, drops it or hands it up. */
+/** Takes one message of a client: relays it, drops it or hands it up. True when it was handed up. */
 export function takeMessage(
   { spec, forwarder, events, tally }: ListenerContext,
   bytes: Buffer,
   ip: string,
   port: number,
   client: Client | undefined,
-): void {
+): boolean {
   const verdict = spec.mode === "stun" ? forwarder.stunOnly(bytes) : forwarder.fromClient(bytes, client);
-  if (verdict === "done") return;
+  if (verdict === "done") return false;
   tally.slowPath += 1;
-  const from = client?.tuple ?? { listener: spec.id, remote: { ip, port } };
-  events.push({ type: "client-input", client: from, bytes });
+  events.push({
+    type: "client-input",
+    client: client?.tuple ?? { listener: spec.id, remote: { ip, port } },
+    bytes,
+  });
+  return true;
 }

@@ -3,6 +3,7 @@ import type {
   Bind,
   BindFailure,
   BindResult,
+  ClientAddress,
   DataPlaneCommand,
   ListenerId,
   RelayId,
@@ -22,11 +23,13 @@ import {
   type ListenerSpec,
   type RelayCounters,
 } from "../port.ts";
+import { Admission } from "./admission.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Forwarder } from "./forward.ts";
 import { errnoOf, fromErrno, listenError } from "./listen-error.ts";
 import type { Listener, ListenerContext } from "./listener.ts";
 import { Relay } from "./relay.ts";
+import { StreamListener } from "./stream-listener.ts";
 import { Table } from "./table.ts";
 import { Tally } from "./tally.ts";
 import { UdpListener } from "./udp-listener.ts";
@@ -61,30 +64,42 @@ class NodeDataPlane implements DataPlane {
   readonly #events: EventQueue = new EventQueue();
   readonly #table: Table = new Table();
   readonly #listeners: Map<ListenerId, Listener> = new Map();
+  /** Of those that are open or about to be. */
+  readonly #listenerIds: Set<ListenerId> = new Set();
   /** Relays whose socket is not bound yet. Their table entries wait with them. */
   readonly #binding: Set<Relay> = new Set();
   readonly #forwarder: Forwarder;
+  readonly #admission: Admission;
   #closed: Promise<void> | undefined;
 
   constructor({ clock, ...limits }: NodeDataPlaneOptions) {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#admission = new Admission(this.#limits.maxStreams, this.#limits.maxStreamsPerSource);
     this.#forwarder = new Forwarder(clock, this.#tally, this.#listeners);
   }
 
   async listen(spec: ListenerSpec): Promise<BoundListener> {
     if (parseIp(spec.local.ip) === undefined) throw listenError(spec, "not an IP address");
     if (this.#closed !== undefined) throw listenError(spec, "the data plane is closed");
-    if (this.#listeners.has(spec.id)) throw listenError(spec, `listener ${spec.id} is open already`);
+    if (this.#listenerIds.has(spec.id)) throw listenError(spec, `listener ${spec.id} is open already`);
+    this.#listenerIds.add(spec.id);
     const listener = await this.#open(spec).catch((error: unknown) => {
+      this.#listenerIds.delete(spec.id);
       throw error instanceof ListenError ? error : fromErrno(spec, error);
     });
+    if (this.#closed !== undefined) {
+      await listener.close();
+      throw listenError(spec, "the data plane is closed");
+    }
     this.#listeners.set(spec.id, listener);
     return { id: spec.id, local: listener.local };
   }
 
   setCertificate(listener: ListenerId, certificate: Certificate): void {
-    this.#listeners.get(listener)?.setCertificate(certificate);
+    const open = this.#listeners.get(listener);
+    if (open === undefined) throw new ListenError(`listener ${listener} is not open`);
+    open.setCertificate(certificate);
   }
 
   apply(commands: readonly DataPlaneCommand[]): void {
@@ -106,7 +121,7 @@ class NodeDataPlane implements DataPlane {
       slowPath,
       dropped: { ...dropped },
       relays: this.#table.relays.size - this.#binding.size,
-      streams: 0,
+      streams: this.#admission.open,
     };
   }
 
@@ -129,7 +144,7 @@ class NodeDataPlane implements DataPlane {
     await Promise.all([...listeners.map((one) => one.close()), ...relays.map((relay) => relay.socket.close())]);
   }
 
-  #open(spec: ListenerSpec): Promise<Listener> {
+  async #open(spec: ListenerSpec): Promise<Listener> {
     const context: ListenerContext = {
       spec,
       limits: this.#limits,
@@ -139,7 +154,9 @@ class NodeDataPlane implements DataPlane {
       events: this.#events,
       tally: this.#tally,
     };
-    return UdpListener.open(context);
+    if (spec.transport === "udp") return UdpListener.open(context);
+    const forgetClient = (remote: ClientAddress): void => this.#table.forgetClient({ listener: spec.id, remote });
+    return StreamListener.open({ ...context, admission: this.#admission, forgetClient });
   }
 
   #carryOut(command: DataPlaneCommand): void {
