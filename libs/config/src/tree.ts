@@ -68,6 +68,7 @@ function wrapped(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   }
   if (
     schema instanceof z.core.$ZodOptional ||
+    schema instanceof z.core.$ZodExactOptional ||
     schema instanceof z.core.$ZodNullable ||
     schema instanceof z.core.$ZodDefault ||
     schema instanceof z.core.$ZodPrefault ||
