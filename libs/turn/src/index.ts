@@ -1,1 +1,33 @@
+export type {
+  Authenticator,
+  Claims,
+  CredentialQuery,
+  CredentialResolution,
+  KnownCredential,
+  PasswordCandidate,
+  RejectedCredential,
+} from "./authenticator.ts";
+export { type Cidr, type CidrResult, cidrContains, parseCidr } from "./cidr.ts";
+export {
+  DEFAULT_LIMITS,
+  type ListenerConfig,
+  type RelayAddressConfig,
+  type TurnLimits,
+  type TurnServerConfig,
+} from "./config.ts";
+export type { Draining } from "./core.ts";
 export * from "./io.ts";
+export type { AllocationInfo, RelayInfo } from "./listing.ts";
+export * from "./outputs.ts";
+export {
+  type FleetRelay,
+  NEVER_PEERS,
+  type PeerPolicy,
+  type PeerPolicyConfig,
+  type PeerPolicyResult,
+  type PeerVerdict,
+  PRIVATE_PEERS,
+  parsePeerPolicy,
+} from "./peer-policy.ts";
+export type { RandomSource } from "./random.ts";
+export { type RevocationSubject, TurnServer, type TurnServerPorts } from "./server.ts";

@@ -1,0 +1,120 @@
+import type { TransportAddress } from "@culvert/stun";
+import type { ClientTransport, ListenerId, PortRange } from "./io.ts";
+import type { PeerPolicy } from "./peer-policy.ts";
+
+/** A listener as the TURN server knows it. Peers are never allowed to be one. */
+export interface ListenerConfig {
+  readonly id: ListenerId;
+  readonly transport: ClientTransport;
+  /** The bound address. */
+  readonly address: TransportAddress;
+}
+
+/** An IP address that relay sockets are bound to. */
+export interface RelayAddressConfig {
+  /** The address on this host. Its family is the family of the relayed addresses. */
+  readonly ip: string;
+  /** The address that clients and peers know it by, where that is another one (`public/private`). */
+  readonly external?: string;
+  /** Default: `TurnServerConfig.ports`. */
+  readonly ports?: PortRange;
+}
+
+export interface TurnLimits {
+  /** Permissions of one allocation; beyond: 508. Default 256. */
+  readonly permissionsPerAllocation: number;
+  /** Channels of one allocation; beyond: 508. Default 256. */
+  readonly channelsPerAllocation: number;
+  /** Allocations of one user, unless its credential says otherwise; beyond: 486. Default: no limit. */
+  readonly allocationsPerUser: number;
+  /** Allocations of one tenant; beyond: 486. Default: no limit. */
+  readonly allocationsPerTenant: number;
+  /** Allocations of this server; beyond: 508. Default: no limit but the ports. */
+  readonly allocations: number;
+  /** New peers of one allocation, per second: permissions and channels; beyond: 508. Default 50. */
+  readonly newPeersPerSecond: number;
+  /** New peers of one allocation at once. Default 200. */
+  readonly newPeersBurst: number;
+  /** 401 and 438 answers to one source (/32 or /64), per second; beyond: no answer. Default 100. */
+  readonly unauthenticatedPerSecond: number;
+  /** 401 and 438 answers to one source at once. Default 400. */
+  readonly unauthenticatedBurst: number;
+  /** Requests that wait for an answer to an `Ask`; beyond: dropped, or 500. Default 1024. */
+  readonly pendingRequests: number;
+  /** How long a request waits for an answer, in milliseconds. Default 3000. */
+  readonly askTimeoutMs: number;
+  /** How long an Allocate waits for its relay sockets, in milliseconds. Default 2000. */
+  readonly bindTimeoutMs: number;
+  /** Ports tried for one relayed address while they turn out to be in use. Default 16. */
+  readonly bindAttempts: number;
+}
+
+export interface TurnServerConfig {
+  /** REALM (RFC 8489 section 14.9). Fewer than 128 characters. */
+  readonly realm: string;
+  /** SOFTWARE, told to authenticated clients only. Default: not told. */
+  readonly software?: string;
+  readonly listeners: readonly ListenerConfig[];
+  readonly relays: readonly RelayAddressConfig[];
+  /** Relayed ports. Default 49152 to 65535. */
+  readonly ports?: PortRange;
+  /** Keys of the fleet for nonces. The first makes them, all are accepted. At least one, 16 bytes or more each. */
+  readonly nonceKeys: readonly Uint8Array[];
+  /** Default 3600. */
+  readonly nonceLifetimeSeconds?: number;
+  /** In the order of preference. Empty: as RFC 5389, without PASSWORD-ALGORITHMS. Default `["sha256", "md5"]`. */
+  readonly passwordAlgorithms?: readonly ("md5" | "sha256")[];
+  /** See `parsePeerPolicy`. */
+  readonly policy: PeerPolicy;
+  /** LIFETIME of an allocation whose client asks for none or for less, in seconds. Default 600. */
+  readonly defaultLifetimeSeconds?: number;
+  /** The longest LIFETIME, in seconds. Default 3600. */
+  readonly maxLifetimeSeconds?: number;
+  /** Ask for each allocation, see `Question`. Default false. */
+  readonly fleetQuota?: boolean;
+  /** What a MOBILITY-TICKET in a request does (RFC 8016): nothing, or 405 (Mobility Forbidden). Default "ignored". */
+  readonly mobility?: "ignored" | "forbidden";
+  readonly limits?: Partial<TurnLimits>;
+}
+
+export interface ResolvedConfig extends TurnServerConfig {
+  readonly ports: PortRange;
+  readonly nonceLifetimeSeconds: number;
+  readonly passwordAlgorithms: readonly ("md5" | "sha256")[];
+  readonly defaultLifetimeSeconds: number;
+  readonly maxLifetimeSeconds: number;
+  readonly fleetQuota: boolean;
+  readonly mobility: "ignored" | "forbidden";
+  readonly limits: TurnLimits;
+}
+
+export const DEFAULT_LIMITS: TurnLimits = {
+  permissionsPerAllocation: 256,
+  channelsPerAllocation: 256,
+  allocationsPerUser: Number.POSITIVE_INFINITY,
+  allocationsPerTenant: Number.POSITIVE_INFINITY,
+  allocations: Number.POSITIVE_INFINITY,
+  newPeersPerSecond: 50,
+  newPeersBurst: 200,
+  unauthenticatedPerSecond: 100,
+  unauthenticatedBurst: 400,
+  pendingRequests: 1024,
+  askTimeoutMs: 3000,
+  bindTimeoutMs: 2000,
+  bindAttempts: 16,
+};
+
+/** Fills in the defaults. */
+export function resolveConfig(config: TurnServerConfig): ResolvedConfig {
+  return {
+    ports: { min: 49152, max: 65535 },
+    nonceLifetimeSeconds: 3600,
+    passwordAlgorithms: ["sha256", "md5"],
+    defaultLifetimeSeconds: 600,
+    maxLifetimeSeconds: 3600,
+    fleetQuota: false,
+    mobility: "ignored",
+    ...config,
+    limits: { ...DEFAULT_LIMITS, ...config.limits },
+  };
+}

@@ -1,0 +1,144 @@
+import { Attr, attribute, ErrorCode, isComprehensionRequired, MessageClass, Method } from "@culvert/stun";
+import { handleAllocate } from "./allocate.ts";
+import { type AuthRefusal, authenticate, challenge } from "./authentication.ts";
+import type { KnownCredential, RejectedCredential } from "./authenticator.ts";
+import { handleBinding } from "./binding.ts";
+import { handleChannelBind } from "./channel-bind.ts";
+import { handleSend } from "./client-data.ts";
+import type { Core } from "./core.ts";
+import { handleCreatePermission } from "./create-permission.ts";
+import { handleRefresh } from "./refresh.ts";
+import { refuse } from "./reply.ts";
+import type { AuthenticatedRequest, Request } from "./request.ts";
+
+const OPEN_REQUESTS: ReadonlyMap<number, (core: Core, request: Request) => void> = new Map([
+  [Method.Binding, handleBinding],
+]);
+
+const AUTHENTICATED_REQUESTS: ReadonlyMap<number, (core: Core, request: AuthenticatedRequest) => void> = new Map([
+  [Method.Allocate, handleAllocate],
+  [Method.Refresh, handleRefresh],
+  [Method.CreatePermission, handleCreatePermission],
+  [Method.ChannelBind, handleChannelBind],
+]);
+
+const INDICATIONS: ReadonlyMap<number, (core: Core, request: Request) => void> = new Map([
+  [Method.Send, handleSend],
+  // A keep-alive of the client's NAT binding.
+  [Method.Binding, () => {}],
+]);
+
+/** The comprehension-required attributes that this server acts on, or may see and knows that it need not. */
+const UNDERSTOOD: ReadonlySet<number> = new Set(
+  [
+    Attr.MappedAddress,
+    Attr.Username,
+    Attr.MessageIntegrity,
+    Attr.ErrorCode,
+    Attr.UnknownAttributes,
+    Attr.ChannelNumber,
+    Attr.Lifetime,
+    Attr.XorPeerAddress,
+    Attr.Data,
+    Attr.Realm,
+    Attr.Nonce,
+    Attr.XorRelayedAddress,
+    Attr.RequestedAddressFamily,
+    Attr.EvenPort,
+    Attr.RequestedTransport,
+    Attr.DontFragment,
+    Attr.MessageIntegritySha256,
+    Attr.PasswordAlgorithm,
+    Attr.UserHash,
+    Attr.XorMappedAddress,
+    Attr.ReservationToken,
+  ].map(({ type }) => type),
+);
+
+const CLASSES: ReadonlyMap<number, (core: Core, request: Request) => void> = new Map([
+  [MessageClass.Request, handleRequest],
+  [MessageClass.Indication, handleIndication],
+]);
+
+/** Takes a STUN message from a client to its handler. */
+export function dispatch(core: Core, request: Request): void {
+  const handle = CLASSES.get(request.message.class);
+  if (handle === undefined) return core.out.dropped("unexpected-class");
+  handle(core, request);
+}
+
+function handleIndication(core: Core, request: Request): void {
+  const { message } = request;
+  const handle = INDICATIONS.get(message.method);
+  if (handle === undefined) return core.out.dropped("unknown-method");
+  if (message.legacy) return core.out.dropped("legacy");
+  if (message.unknownAmong(UNDERSTOOD).length > 0) return core.out.dropped("unknown-attribute");
+  handle(core, request);
+}
+
+function handleRequest(core: Core, request: Request): void {
+  const { message, client } = request;
+  const open = OPEN_REQUESTS.get(message.method);
+  if (open !== undefined) {
+    if (isAcceptable(core, request)) open(core, request);
+    return;
+  }
+  if (!AUTHENTICATED_REQUESTS.has(message.method)) return core.out.dropped("unknown-method");
+  if (message.legacy) return core.out.dropped("legacy");
+  if (core.asks.has(client, message.transactionId) || isBeingMade(core, request)) {
+    return core.out.dropped("retransmission");
+  }
+  handleProtected(core, request);
+}
+
+/** `answer`: what came in for a credential that the authenticator did not know itself. */
+function handleProtected(core: Core, request: Request, answer?: KnownCredential | RejectedCredential): void {
+  const { message, client, now } = request;
+  const result = authenticate(core, request, answer);
+  if (result.kind === "refused") return refuseUnauthenticated(core, request, result);
+  if (result.kind === "ask") {
+    if (!core.limiter.allow(client.remote.ip, now)) return core.out.dropped("rate-limited");
+    const asked = core.asks.ask(result.question, client, message.transactionId, now, (decided, at) => {
+      if (decided?.kind !== "known" && decided?.kind !== "rejected") return core.out.dropped("ask-timeout");
+      handleProtected(core, { ...request, now: at }, decided);
+    });
+    if (asked === undefined) core.out.dropped("pending-full");
+    return;
+  }
+  const authenticated = { ...request, identity: result.identity };
+  if (isAcceptable(core, authenticated)) AUTHENTICATED_REQUESTS.get(message.method)?.(core, authenticated);
+}
+
+function refuseUnauthenticated(core: Core, request: Request, refusal: AuthRefusal): void {
+  const { code, reason, detail, identity } = refusal;
+  core.out.event({
+    type: "event",
+    name: "auth-failed",
+    code,
+    reason,
+    client: request.client,
+    ...(detail === undefined ? {} : { detail }),
+    ...(identity === undefined ? {} : { tenant: identity.owner.tenant }),
+  });
+  if (identity !== undefined) return refuse(core, { ...request, identity }, code);
+  refuse(core, request, code, challenge(core, request, code));
+}
+
+/** Answers with 420 or 400 where an attribute is unknown or does not parse (RFC 8489 section 6.3.1). */
+function isAcceptable(core: Core, request: Request | AuthenticatedRequest): boolean {
+  const unknown = request.message.unknownAmong(UNDERSTOOD);
+  if (unknown.length > 0) {
+    refuse(core, request, ErrorCode.UnknownAttribute, [attribute(Attr.UnknownAttributes, unknown)]);
+    return false;
+  }
+  if (request.message.malformed.some(isComprehensionRequired)) {
+    refuse(core, request, ErrorCode.BadRequest);
+    return false;
+  }
+  return true;
+}
+
+function isBeingMade(core: Core, { client, message }: Request): boolean {
+  const id = core.attempts.get(client)?.request.message.transactionId;
+  return id?.every((byte, index) => byte === message.transactionId[index]) ?? false;
+}

@@ -1,0 +1,44 @@
+import type { AddressFamily } from "@culvert/stun";
+import type { Allocation } from "./allocation.ts";
+import type { ClientTransport, ClientTuple, Millis, PeerAddress, RelayedAddress, RelayId } from "./io.ts";
+import type { Owner } from "./outputs.ts";
+
+/** An allocation as it was at one moment. */
+export interface AllocationInfo extends Owner {
+  readonly allocation: number;
+  readonly username: string;
+  readonly client: ClientTuple;
+  readonly transport: ClientTransport;
+  readonly createdAt: Millis;
+  readonly relays: readonly RelayInfo[];
+}
+
+export interface RelayInfo {
+  readonly relay: RelayId;
+  readonly family: AddressFamily;
+  readonly relayed: RelayedAddress;
+  readonly deadline: Millis;
+  readonly permissions: readonly { readonly ip: string; readonly deadline: Millis }[];
+  readonly channels: readonly { readonly channel: number; readonly peer: PeerAddress; readonly deadline: Millis }[];
+}
+
+export function snapshotOf(allocation: Allocation): AllocationInfo {
+  return {
+    ...allocation.owner,
+    allocation: allocation.id,
+    username: allocation.username,
+    client: allocation.client,
+    transport: allocation.listener.transport,
+    createdAt: allocation.createdAt,
+    relays: [...allocation.relays.values()].map((relay) => ({
+      relay: relay.socket.id,
+      family: relay.socket.family,
+      relayed: relay.socket.relayed,
+      deadline: relay.expiry.at,
+      permissions: [...relay.permissions.values()].map(({ ip, expiry }) => ({ ip, deadline: expiry.at })),
+      channels: [...allocation.channels.values()]
+        .filter((channel) => channel.relay === relay)
+        .map(({ number, peer, expiry }) => ({ channel: number, peer, deadline: expiry.at })),
+    })),
+  };
+}

@@ -1,0 +1,79 @@
+import {
+  Attr,
+  attribute,
+  type EncodedAttribute,
+  encodeMessage,
+  MessageClass,
+  type MessageInit,
+  reasonPhrase,
+} from "@culvert/stun";
+import type { Core } from "./core.ts";
+import type { AuthenticatedRequest, Request } from "./request.ts";
+
+/** Answers with a success response. Returns its bytes. */
+export function succeed(
+  core: Core,
+  request: Request | AuthenticatedRequest,
+  attributes: readonly EncodedAttribute[],
+): Uint8Array {
+  const bytes = encode(core, request, MessageClass.Success, attributes);
+  send(core, request, bytes);
+  return bytes;
+}
+
+/**
+ * Answers with an error response. A source that is not authenticated is told the number only, and no more often than
+ * its rate limit lets it.
+ */
+export function refuse(
+  core: Core,
+  request: Request | AuthenticatedRequest,
+  code: number,
+  attributes: readonly EncodedAttribute[] = [],
+): void {
+  const authenticated = "identity" in request;
+  if (!authenticated && !core.limiter.allow(request.client.remote.ip, request.now)) {
+    core.out.dropped("rate-limited");
+    return;
+  }
+  const errorCode = attribute(Attr.ErrorCode, { code, reason: authenticated ? reasonPhrase(code) : "" });
+  send(core, request, encode(core, request, MessageClass.Error, [errorCode, ...attributes]), code);
+}
+
+/** Sends the bytes of a response, again perhaps. */
+export function send(core: Core, request: Request | AuthenticatedRequest, bytes: Uint8Array, code?: number): void {
+  core.out.push({ type: "send", to: "client", client: request.client, bytes });
+  core.out.event({
+    type: "event",
+    name: "request",
+    method: request.message.method,
+    transport: request.listener.transport,
+    ...(code === undefined ? {} : { code }),
+    ...("identity" in request ? { tenant: request.identity.owner.tenant } : {}),
+  });
+}
+
+function encode(
+  core: Core,
+  request: Request | AuthenticatedRequest,
+  messageClass: MessageClass,
+  attributes: readonly EncodedAttribute[],
+): Uint8Array {
+  const { message } = request;
+  const init: MessageInit = {
+    method: message.method,
+    class: messageClass,
+    transactionId: message.transactionId,
+    legacy: message.legacy,
+    attributes,
+    fingerprint: message.has(Attr.Fingerprint),
+  };
+  if (!("identity" in request)) return encodeMessage(init);
+  const { key, algorithm } = request.identity;
+  const { software } = core.config;
+  return encodeMessage({
+    ...init,
+    attributes: software === undefined ? attributes : [...attributes, attribute(Attr.Software, software)],
+    integrity: { key, algorithm, crypto: core.crypto },
+  });
+}

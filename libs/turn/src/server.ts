@@ -1,0 +1,223 @@
+import { checkFingerprint, classify, decodeChannelData, decodeMessage, type StunCrypto } from "@culvert/stun";
+import { AllocateAttempts } from "./allocate-attempts.ts";
+import { Allocations } from "./allocations.ts";
+import { Asks } from "./asks.ts";
+import type { Authenticator } from "./authenticator.ts";
+import { handleChannelData } from "./client-data.ts";
+import { resolveConfig, type TurnServerConfig } from "./config.ts";
+import type { Core, Draining } from "./core.ts";
+import { Deadlines } from "./deadlines.ts";
+import { dispatch } from "./dispatch.ts";
+import type { BindResult, ClientTuple, IcmpError, Millis, PeerAddress, RelayId } from "./io.ts";
+import { type AllocationInfo, snapshotOf } from "./listing.ts";
+import { Nonces } from "./nonce.ts";
+import { OutputQueue } from "./output-queue.ts";
+import type { Answer, Output, Owner } from "./outputs.ts";
+import { handlePeerData, handlePeerIcmp } from "./peer-data.ts";
+import { PeerGuard } from "./peer-guard.ts";
+import type { PeerPolicy } from "./peer-policy.ts";
+import { recheckPermission } from "./permissions.ts";
+import { Quotas } from "./quotas.ts";
+import type { RandomSource } from "./random.ts";
+import { SourceLimiter } from "./rate-limit.ts";
+import { RelaySockets } from "./relay-sockets.ts";
+import { Reservations } from "./reservations.ts";
+
+/** What a TURN server needs from its surroundings. */
+export interface TurnServerPorts {
+  readonly crypto: StunCrypto;
+  readonly random: RandomSource;
+  readonly authenticator: Authenticator;
+}
+
+/** Whose allocations are to end. What is left out matches all. */
+export interface RevocationSubject {
+  readonly tenant: string;
+  /** The application's id of the user. */
+  readonly user?: string;
+  /** One credential. */
+  readonly username?: string;
+  /** All credentials of one signing key. */
+  readonly kid?: string;
+}
+
+/**
+ * A TURN server (RFC 8656) without sockets, clock or randomness of its own. Inputs go in by the `handle…` methods, at a
+ * time that never steps back; afterwards the caller takes all outputs with `pollOutput` and calls `handleTimeout` no
+ * later than `pollTimeout` says. No input makes it throw.
+ */
+export class TurnServer {
+  readonly #core: Core & { draining: Draining | undefined };
+
+  constructor(config: TurnServerConfig, ports: TurnServerPorts) {
+    const resolved = resolveConfig(config);
+    const { limits } = resolved;
+    const { crypto, random, authenticator } = ports;
+    const out = new OutputQueue();
+    const deadlines = new Deadlines();
+    const sockets = new RelaySockets(resolved, random, out, deadlines);
+    const quotas = new Quotas(limits);
+    this.#core = {
+      config: resolved,
+      listeners: new Map(resolved.listeners.map((listener) => [listener.id, listener])),
+      crypto,
+      random,
+      authenticator,
+      out,
+      deadlines,
+      nonces: new Nonces(
+        {
+          keys: resolved.nonceKeys,
+          lifetimeMs: resolved.nonceLifetimeSeconds * 1000,
+          passwordAlgorithms: resolved.passwordAlgorithms.length > 0,
+          userHash: authenticator.supportsUserHash === true,
+        },
+        crypto,
+      ),
+      limiter: new SourceLimiter(
+        { perSecond: limits.unauthenticatedPerSecond, burst: limits.unauthenticatedBurst },
+        random,
+      ),
+      guard: new PeerGuard(resolved),
+      sockets,
+      quotas,
+      reservations: new Reservations(sockets, quotas, deadlines, random),
+      asks: new Asks(limits, out, deadlines),
+      attempts: new AllocateAttempts(),
+      allocations: new Allocations(out, deadlines, sockets, quotas),
+      draining: undefined,
+    };
+  }
+
+  /** A datagram or a frame from a client. `bytes` belong to the server from now on. */
+  handleClientInput(client: ClientTuple, bytes: Uint8Array, now: Millis): void {
+    const core = this.#core;
+    core.deadlines.run(now);
+    const listener = core.listeners.get(client.listener);
+    if (listener === undefined) return core.out.dropped("unknown-listener");
+    if (classify(bytes) === "channel") {
+      const channelData = decodeChannelData(bytes);
+      if (channelData === undefined) return core.out.dropped("malformed");
+      return handleChannelData(core, client, channelData, now);
+    }
+    const decoded = decodeMessage(bytes);
+    if (!decoded.ok) return core.out.dropped("malformed");
+    if (checkFingerprint(decoded.message) === "invalid") return core.out.dropped("fingerprint");
+    dispatch(core, { client, listener, message: decoded.message, now });
+  }
+
+  /** A datagram that a relay socket received. */
+  handlePeerInput(relay: RelayId, from: PeerAddress, bytes: Uint8Array, now: Millis): void {
+    this.#core.deadlines.run(now);
+    const target = this.#core.allocations.relay(relay);
+    if (target === undefined) return this.#core.out.dropped("unknown-relay");
+    handlePeerData(this.#core, target, from, bytes, now);
+  }
+
+  /** An ICMP error for what a relay socket sent. */
+  handlePeerError(relay: RelayId, peer: PeerAddress, icmp: IcmpError, now: Millis): void {
+    this.#core.deadlines.run(now);
+    const target = this.#core.allocations.relay(relay);
+    if (target === undefined) return this.#core.out.dropped("unknown-relay");
+    handlePeerIcmp(this.#core, target, peer, icmp);
+  }
+
+  /** The answer to a `Bind`. */
+  handleBound(relay: RelayId, result: BindResult, now: Millis): void {
+    this.#core.deadlines.run(now);
+    this.#core.sockets.handleBound(relay, result, now);
+  }
+
+  /** The stream of a client ended; its allocation ends with it. */
+  handleClientClosed(client: ClientTuple, now: Millis): void {
+    const core = this.#core;
+    core.deadlines.run(now);
+    core.attempts.cancel(core, client, now);
+    core.asks.cancelClient(client);
+    const allocation = core.allocations.get(client);
+    if (allocation !== undefined) core.allocations.delete(allocation, "client-closed");
+  }
+
+  /** The answer to an `Ask`. One that is not asked, any more, does nothing. */
+  handleAnswer(id: number, answer: Answer, now: Millis): void {
+    this.#core.deadlines.run(now);
+    this.#core.asks.handleAnswer(id, answer, now);
+  }
+
+  /** Does what is due. */
+  handleTimeout(now: Millis): void {
+    this.#core.deadlines.run(now);
+  }
+
+  /** When `handleTimeout` has to be called next; undefined: not before another input. */
+  pollTimeout(): Millis | undefined {
+    return this.#core.deadlines.next();
+  }
+
+  /** The next thing to do; undefined: nothing. */
+  pollOutput(): Output | undefined {
+    return this.#core.out.shift();
+  }
+
+  /** Changes who may be a peer, for live permissions and channels too. */
+  setPolicy(policy: PeerPolicy, now: Millis): void {
+    const core = this.#core;
+    core.deadlines.run(now);
+    core.guard.setPolicy(policy);
+    for (const allocation of core.allocations) {
+      for (const relay of allocation.relays.values()) {
+        for (const permission of [...relay.permissions.values()]) recheckPermission(core, permission);
+      }
+    }
+  }
+
+  /** Changes the keys of nonces. Keep the old first one as second for as long as nonces live. */
+  setNonceKeys(keys: readonly Uint8Array[]): void {
+    this.#core.nonces.setKeys(keys);
+  }
+
+  /** From now on new allocations are refused; those that live go on. Undefined: take new ones again. */
+  setDraining(draining: Draining | undefined): void {
+    this.#core.draining = draining;
+  }
+
+  /** Ends the allocations and reservations of a subject. Returns how many allocations. */
+  revoke(subject: RevocationSubject, now: Millis): number {
+    const core = this.#core;
+    core.deadlines.run(now);
+    const matches = (owner: Owner, username?: string): boolean =>
+      owner.tenant === subject.tenant &&
+      (subject.user === undefined || owner.user === subject.user) &&
+      (subject.kid === undefined || owner.kid === subject.kid) &&
+      (subject.username === undefined || username === subject.username);
+    core.attempts.revoke(core, matches, now);
+    core.reservations.revoke(matches);
+    const ending = [...core.allocations].filter(({ owner, username }) => matches(owner, username));
+    for (const allocation of ending) {
+      core.allocations.delete(allocation, "revoked");
+      core.out.push({ type: "close", client: allocation.client });
+    }
+    return ending.length;
+  }
+
+  /** Ends the allocation that a relay socket belongs to. Returns whether there was one. */
+  terminate(relay: RelayId, now: Millis): boolean {
+    const core = this.#core;
+    core.deadlines.run(now);
+    const allocation = core.allocations.relay(relay)?.allocation;
+    if (allocation === undefined) return false;
+    core.allocations.delete(allocation, "terminated");
+    core.out.push({ type: "close", client: allocation.client });
+    return true;
+  }
+
+  /** The number of allocations. */
+  get size(): number {
+    return this.#core.allocations.size;
+  }
+
+  /** All allocations as they are now. */
+  *list(): IterableIterator<AllocationInfo> {
+    for (const allocation of [...this.#core.allocations]) yield snapshotOf(allocation);
+  }
+}
