@@ -61,7 +61,10 @@ export class AllocateAttempts {
     };
     this.#attempts.set(tupleKey(client), attempt);
     core.quotas.acquire(identity.owner);
-    if (!core.config.fleetQuota) return this.#open(core, attempt, now);
+    if (!core.config.fleetQuota) {
+      this.#open(core, attempt, now);
+      return;
+    }
     const { tenant, user } = identity.owner;
     const question = { kind: "quota", tenant, user, client } as const;
     attempt.question = core.asks.ask(question, client, message.transactionId, now, (answer, at) =>
@@ -89,7 +92,8 @@ export class AllocateAttempts {
     attempt.question = undefined;
     if (answer?.kind === "granted") {
       attempt.granted = true;
-      return this.#open(core, attempt, now);
+      this.#open(core, attempt, now);
+      return;
     }
     const code = answer?.kind === "refused" ? ErrorCode.AllocationQuotaReached : ErrorCode.ServerError;
     this.#fail(core, attempt, code, now);
@@ -130,7 +134,10 @@ export class AllocateAttempts {
   #complete(core: Core, attempt: Attempt, now: Millis): void {
     const { plan, sockets, failures, reserved } = attempt;
     const request = { ...attempt.request, now };
-    if (sockets.length === 0) return this.#fail(core, attempt, ErrorCode.InsufficientCapacity, now);
+    if (sockets.length === 0) {
+      this.#fail(core, attempt, ErrorCode.InsufficientCapacity, now);
+      return;
+    }
     this.#attempts.delete(tupleKey(request.client));
     sockets.sort((a, b) => a.family - b.family);
     const allocation = core.allocations.create(request, sockets, plan.lifetimeSeconds);

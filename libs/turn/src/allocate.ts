@@ -12,25 +12,39 @@ export function handleAllocate(core: Core, request: AuthenticatedRequest): void 
   const { client, message, identity } = request;
   const existing = core.allocations.get(client);
   if (existing !== undefined) {
-    if (!sameOwner(existing.owner, identity.owner)) return refuse(core, request, ErrorCode.WrongCredentials);
+    if (!sameOwner(existing.owner, identity.owner)) {
+      refuse(core, request, ErrorCode.WrongCredentials);
+      return;
+    }
     const sameTransaction = existing.transactionId.every((byte, index) => byte === message.transactionId[index]);
-    if (!sameTransaction) return refuse(core, request, ErrorCode.AllocationMismatch);
+    if (!sameTransaction) {
+      refuse(core, request, ErrorCode.AllocationMismatch);
+      return;
+    }
     send(core, request, existing.response);
     return;
   }
   const attempt = core.attempts.get(client);
   if (attempt !== undefined) {
     const own = sameOwner(attempt.request.identity.owner, identity.owner);
-    return refuse(core, request, own ? ErrorCode.AllocationMismatch : ErrorCode.WrongCredentials);
+    refuse(core, request, own ? ErrorCode.AllocationMismatch : ErrorCode.WrongCredentials);
+    return;
   }
 
   const parsed = parse(core, request);
-  if (!parsed.ok) return refuse(core, request, parsed.code);
-  if (core.draining !== undefined) return redirect(core, request);
+  if (!parsed.ok) {
+    refuse(core, request, parsed.code);
+    return;
+  }
+  if (core.draining !== undefined) {
+    redirect(core, request);
+    return;
+  }
   const quota = core.quotas.exceeded(identity.owner, identity.claims, parsed.plan.evenPort === "pair" ? 2 : 1);
   if (quota !== undefined) {
     const code = quota === "total" ? ErrorCode.InsufficientCapacity : ErrorCode.AllocationQuotaReached;
-    return refuse(core, request, code);
+    refuse(core, request, code);
+    return;
   }
   core.attempts.start(core, request, parsed.plan);
 }
@@ -78,7 +92,10 @@ function parse(core: Core, request: AuthenticatedRequest): Parsed {
 function redirect(core: Core, request: AuthenticatedRequest): void {
   const family = familyOf(request.client.remote.ip);
   const alternate = core.draining?.alternates?.find(({ ip }) => familyOf(ip) === family);
-  if (alternate === undefined) return refuse(core, request, ErrorCode.InsufficientCapacity);
+  if (alternate === undefined) {
+    refuse(core, request, ErrorCode.InsufficientCapacity);
+    return;
+  }
   refuse(core, request, ErrorCode.TryAlternate, [attribute(Attr.AlternateServer, alternate)]);
 }
 

@@ -16,28 +16,38 @@ export function handleChannelBind(core: Core, request: AuthenticatedRequest): vo
   const number = message.get(Attr.ChannelNumber);
   const peer = message.get(Attr.XorPeerAddress);
   if (number === undefined || peer === undefined || !isChannelNumber(number)) {
-    return refuse(core, request, ErrorCode.BadRequest);
+    refuse(core, request, ErrorCode.BadRequest);
+    return;
   }
   const bound = allocation.channels.get(number);
   const ofPeer = allocation.channelsByPeer.get(addressKey(peer));
   if ((bound !== undefined && !sameAddress(bound.peer, peer)) || bound !== ofPeer) {
-    return refuse(core, request, ErrorCode.BadRequest);
+    refuse(core, request, ErrorCode.BadRequest);
+    return;
   }
 
   const result = allowedPeer(core, allocation, message.method, peer.ip);
-  if (!result.ok) return refuse(core, request, result.code);
+  if (!result.ok) {
+    refuse(core, request, result.code);
+    return;
+  }
   const { relay, decision } = result.peer;
   if (!core.guard.allowsPort(peer, decision.ports)) {
     peerDenied(core, allocation, message.method, peer.ip, `port ${peer.port}`);
-    return refuse(core, request, ErrorCode.Forbidden);
+    refuse(core, request, ErrorCode.Forbidden);
+    return;
   }
   const full = bound === undefined && allocation.channels.size >= core.config.limits.channelsPerAllocation;
   if (full || !hasRoomForPermissions(core, allocation, [result.peer], now)) {
-    return refuse(core, request, ErrorCode.InsufficientCapacity);
+    refuse(core, request, ErrorCode.InsufficientCapacity);
+    return;
   }
   // A new port of a known peer is a new peer, too: otherwise one permission would do for a scan of all ports.
   const newPort = bound === undefined && relay.permissions.has(peer.ip);
-  if (newPort && !takeNewPeers(core, allocation, 1, now)) return refuse(core, request, ErrorCode.InsufficientCapacity);
+  if (newPort && !takeNewPeers(core, allocation, 1, now)) {
+    refuse(core, request, ErrorCode.InsufficientCapacity);
+    return;
+  }
   installPermission(core, result.peer, now);
   installChannel(core, relay, number, peer, decision.wireIp, now);
   succeed(core, request, []);

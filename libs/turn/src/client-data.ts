@@ -10,18 +10,30 @@ export function handleSend(core: Core, request: Request): void {
   const { message, client, now } = request;
   const peer = message.get(Attr.XorPeerAddress);
   const data = message.get(Attr.Data);
-  if (peer === undefined || data === undefined) return core.out.dropped("malformed");
+  if (peer === undefined || data === undefined) {
+    core.out.dropped("malformed");
+    return;
+  }
   const allocation = core.allocations.get(client);
-  if (allocation === undefined) return core.out.dropped("no-allocation");
+  if (allocation === undefined) {
+    core.out.dropped("no-allocation");
+    return;
+  }
   sendToPeer(core, allocation, peer, data, message.has(Attr.DontFragment), now);
 }
 
 /** ChannelData from a client (RFC 8656 section 12.6). */
 export function handleChannelData(core: Core, client: ClientTuple, channelData: ChannelData, now: Millis): void {
   const allocation = core.allocations.get(client);
-  if (allocation === undefined) return core.out.dropped("no-allocation");
+  if (allocation === undefined) {
+    core.out.dropped("no-allocation");
+    return;
+  }
   const channel = allocation.channels.get(channelData.channel);
-  if (channel === undefined) return core.out.dropped("no-channel");
+  if (channel === undefined) {
+    core.out.dropped("no-channel");
+    return;
+  }
   sendToPeer(core, allocation, channel.peer, channelData.data, false, now);
 }
 
@@ -35,10 +47,19 @@ function sendToPeer(
 ): void {
   const relay = allocation.relays.get(familyOf(peer.ip));
   const permission = relay?.permissions.get(peer.ip);
-  if (relay === undefined || permission === undefined) return core.out.dropped("no-permission");
-  if (!core.guard.allowsPort(peer, permission.ports)) return core.out.dropped("forbidden-peer");
+  if (relay === undefined || permission === undefined) {
+    core.out.dropped("no-permission");
+    return;
+  }
+  if (!core.guard.allowsPort(peer, permission.ports)) {
+    core.out.dropped("forbidden-peer");
+    return;
+  }
   const next = takeBytes(relay, relay.toPeersEmptyAt, data.length, now);
-  if (next === undefined) return core.out.dropped("bandwidth");
+  if (next === undefined) {
+    core.out.dropped("bandwidth");
+    return;
+  }
   relay.toPeersEmptyAt = next;
   core.out.push({
     type: "send",

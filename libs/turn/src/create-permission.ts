@@ -12,16 +12,23 @@ export function handleCreatePermission(core: Core, request: AuthenticatedRequest
   const allocation = ownAllocation(core, request);
   if (allocation === undefined) return;
   const addresses = message.getAll(Attr.XorPeerAddress);
-  if (addresses.length === 0) return refuse(core, request, ErrorCode.BadRequest);
+  if (addresses.length === 0) {
+    refuse(core, request, ErrorCode.BadRequest);
+    return;
+  }
 
   const peers: AllowedPeer[] = [];
   for (const { ip } of addresses) {
     const result = allowedPeer(core, allocation, message.method, ip);
-    if (!result.ok) return refuse(core, request, result.code);
+    if (!result.ok) {
+      refuse(core, request, result.code);
+      return;
+    }
     peers.push(result.peer);
   }
   if (!hasRoomForPermissions(core, allocation, peers, now)) {
-    return refuse(core, request, ErrorCode.InsufficientCapacity);
+    refuse(core, request, ErrorCode.InsufficientCapacity);
+    return;
   }
   for (const peer of peers) installPermission(core, peer, now);
   succeed(core, request, []);

@@ -63,16 +63,28 @@ const CLASSES: ReadonlyMap<number, (core: Core, request: Request) => void> = new
 /** Takes a STUN message from a client to its handler. */
 export function dispatch(core: Core, request: Request): void {
   const handle = CLASSES.get(request.message.class);
-  if (handle === undefined) return core.out.dropped("unexpected-class");
+  if (handle === undefined) {
+    core.out.dropped("unexpected-class");
+    return;
+  }
   handle(core, request);
 }
 
 function handleIndication(core: Core, request: Request): void {
   const { message } = request;
   const handle = INDICATIONS.get(message.method);
-  if (handle === undefined) return core.out.dropped("unknown-method");
-  if (message.legacy) return core.out.dropped("legacy");
-  if (message.unknownAmong(UNDERSTOOD).length > 0) return core.out.dropped("unknown-attribute");
+  if (handle === undefined) {
+    core.out.dropped("unknown-method");
+    return;
+  }
+  if (message.legacy) {
+    core.out.dropped("legacy");
+    return;
+  }
+  if (message.unknownAmong(UNDERSTOOD).length > 0) {
+    core.out.dropped("unknown-attribute");
+    return;
+  }
   handle(core, request);
 }
 
@@ -83,10 +95,17 @@ function handleRequest(core: Core, request: Request): void {
     if (isAcceptable(core, request)) open(core, request);
     return;
   }
-  if (!AUTHENTICATED_REQUESTS.has(message.method)) return core.out.dropped("unknown-method");
-  if (message.legacy) return core.out.dropped("legacy");
+  if (!AUTHENTICATED_REQUESTS.has(message.method)) {
+    core.out.dropped("unknown-method");
+    return;
+  }
+  if (message.legacy) {
+    core.out.dropped("legacy");
+    return;
+  }
   if (core.asks.has(client, message.transactionId) || isBeingMade(core, request)) {
-    return core.out.dropped("retransmission");
+    core.out.dropped("retransmission");
+    return;
   }
   handleProtected(core, request);
 }
@@ -95,9 +114,15 @@ function handleRequest(core: Core, request: Request): void {
 function handleProtected(core: Core, request: Request, answer?: KnownCredential | RejectedCredential): void {
   const { message, client, now } = request;
   const result = authenticate(core, request, answer);
-  if (result.kind === "refused") return refuseUnauthenticated(core, request, result);
+  if (result.kind === "refused") {
+    refuseUnauthenticated(core, request, result);
+    return;
+  }
   if (result.kind === "ask") {
-    if (!core.limiter.allow(client.remote.ip, now)) return core.out.dropped("rate-limited");
+    if (!core.limiter.allow(client.remote.ip, now)) {
+      core.out.dropped("rate-limited");
+      return;
+    }
     const asked = core.asks.ask(result.question, client, message.transactionId, now, (decided, at) => {
       if (decided?.kind !== "known" && decided?.kind !== "rejected") return core.out.dropped("ask-timeout");
       handleProtected(core, { ...request, now: at }, decided);
@@ -120,7 +145,10 @@ function refuseUnauthenticated(core: Core, request: Request, refusal: AuthRefusa
     ...(detail === undefined ? {} : { detail }),
     ...(identity === undefined ? {} : { tenant: identity.owner.tenant }),
   });
-  if (identity !== undefined) return refuse(core, { ...request, identity }, code);
+  if (identity !== undefined) {
+    refuse(core, { ...request, identity }, code);
+    return;
+  }
   refuse(core, request, code, challenge(core, request, code));
 }
 

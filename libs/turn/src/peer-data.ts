@@ -19,10 +19,19 @@ const MAX_PEER_DATA = 65_400;
 /** A datagram from a peer (RFC 8656 sections 11.3 and 12.7). */
 export function handlePeerData(core: Core, relay: Relay, from: PeerAddress, bytes: Uint8Array, now: Millis): void {
   const peer = permittedPeer(core, relay, from);
-  if (peer === undefined) return core.out.dropped("no-permission");
-  if (bytes.length > MAX_PEER_DATA) return core.out.dropped("malformed");
+  if (peer === undefined) {
+    core.out.dropped("no-permission");
+    return;
+  }
+  if (bytes.length > MAX_PEER_DATA) {
+    core.out.dropped("malformed");
+    return;
+  }
   const next = takeBytes(relay, relay.toClientEmptyAt, bytes.length, now);
-  if (next === undefined) return core.out.dropped("bandwidth");
+  if (next === undefined) {
+    core.out.dropped("bandwidth");
+    return;
+  }
   relay.toClientEmptyAt = next;
   const { client, listener, channelsByPeer } = relay.allocation;
   const channel = channelsByPeer.get(addressKey(peer));
@@ -41,8 +50,14 @@ export function handlePeerData(core: Core, relay: Relay, from: PeerAddress, byte
 /** An ICMP error for a datagram to a peer: a Data indication with ICMP in place of DATA (RFC 8656 section 11.5). */
 export function handlePeerIcmp(core: Core, relay: Relay, to: PeerAddress, icmp: IcmpError): void {
   const peer = permittedPeer(core, relay, to);
-  if (peer === undefined) return core.out.dropped("no-permission");
-  if (!isByte(icmp.type) || !isByte(icmp.code)) return core.out.dropped("malformed");
+  if (peer === undefined) {
+    core.out.dropped("no-permission");
+    return;
+  }
+  if (!isByte(icmp.type) || !isByte(icmp.code)) {
+    core.out.dropped("malformed");
+    return;
+  }
   const data = icmp.data >= 0 && icmp.data <= 0xffffffff ? Math.trunc(icmp.data) : 0;
   core.out.event({ type: "event", name: "peer-error", relay: relay.socket.id, peer, icmp });
   core.out.push({

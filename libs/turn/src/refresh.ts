@@ -9,7 +9,8 @@ import type { AuthenticatedRequest } from "./request.ts";
 export function handleRefresh(core: Core, request: AuthenticatedRequest): void {
   const { message, now } = request;
   if (message.has(Attr.MobilityTicket) && core.config.mobility === "forbidden") {
-    return refuse(core, request, ErrorCode.MobilityForbidden);
+    refuse(core, request, ErrorCode.MobilityForbidden);
+    return;
   }
   const allocation = ownAllocation(core, request);
   if (allocation === undefined) return;
@@ -17,7 +18,10 @@ export function handleRefresh(core: Core, request: AuthenticatedRequest): void {
   const relays = [...allocation.relays.values()].filter(
     ({ socket }) => family === undefined || socket.family === family,
   );
-  if (relays.length === 0) return refuse(core, request, ErrorCode.PeerAddressFamilyMismatch);
+  if (relays.length === 0) {
+    refuse(core, request, ErrorCode.PeerAddressFamilyMismatch);
+    return;
+  }
 
   const requested = message.get(Attr.Lifetime);
   const lifetimeSeconds = requested === 0 ? 0 : grantedLifetime(core, requested);

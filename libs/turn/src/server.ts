@@ -94,15 +94,28 @@ export class TurnServer {
     const core = this.#core;
     core.deadlines.run(now);
     const listener = core.listeners.get(client.listener);
-    if (listener === undefined) return core.out.dropped("unknown-listener");
+    if (listener === undefined) {
+      core.out.dropped("unknown-listener");
+      return;
+    }
     if (classify(bytes) === "channel") {
       const channelData = decodeChannelData(bytes);
-      if (channelData === undefined) return core.out.dropped("malformed");
-      return handleChannelData(core, client, channelData, now);
+      if (channelData === undefined) {
+        core.out.dropped("malformed");
+        return;
+      }
+      handleChannelData(core, client, channelData, now);
+      return;
     }
     const decoded = decodeMessage(bytes);
-    if (!decoded.ok) return core.out.dropped("malformed");
-    if (checkFingerprint(decoded.message) === "invalid") return core.out.dropped("fingerprint");
+    if (!decoded.ok) {
+      core.out.dropped("malformed");
+      return;
+    }
+    if (checkFingerprint(decoded.message) === "invalid") {
+      core.out.dropped("fingerprint");
+      return;
+    }
     dispatch(core, { client, listener, message: decoded.message, now });
   }
 
@@ -110,7 +123,10 @@ export class TurnServer {
   handlePeerInput(relay: RelayId, from: PeerAddress, bytes: Uint8Array, now: Millis): void {
     this.#core.deadlines.run(now);
     const target = this.#core.allocations.relay(relay);
-    if (target === undefined) return this.#core.out.dropped("unknown-relay");
+    if (target === undefined) {
+      this.#core.out.dropped("unknown-relay");
+      return;
+    }
     handlePeerData(this.#core, target, from, bytes, now);
   }
 
@@ -118,7 +134,10 @@ export class TurnServer {
   handlePeerError(relay: RelayId, peer: PeerAddress, icmp: IcmpError, now: Millis): void {
     this.#core.deadlines.run(now);
     const target = this.#core.allocations.relay(relay);
-    if (target === undefined) return this.#core.out.dropped("unknown-relay");
+    if (target === undefined) {
+      this.#core.out.dropped("unknown-relay");
+      return;
+    }
     handlePeerIcmp(this.#core, target, peer, icmp);
   }
 
