@@ -1,3 +1,4 @@
+export * from "./access-token.ts";
 export {
   type AddressFamily,
   canonicalIp,
