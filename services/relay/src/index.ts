@@ -1,1 +1,6 @@
-export {};
+export type { KeySink, KeySource, KeyWatch } from "./adapters/key-source.ts";
+export { resolveRelayAddresses } from "./addresses.ts";
+export type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
+export { relayConfigSchema } from "./config-schema.ts";
+export type { RelayPorts } from "./ports.ts";
+export { createRelayService, type RelayInfo, type RelayService } from "./relay-service.ts";

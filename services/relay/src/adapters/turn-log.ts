@@ -1,0 +1,87 @@
+import type { Clock } from "@culvert/dataplane";
+import { createAddressHasher, type Logger } from "@culvert/telemetry";
+import type { TurnEvent } from "@culvert/turn";
+import { methodName } from "./turn-metrics.ts";
+
+interface Line {
+  readonly level: "info" | "warn";
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Anybody can cause it, any number of times. */
+  readonly limited: boolean;
+}
+
+/** How a user or an address stands in the log. */
+export type Anonymiser = (text: string) => string;
+
+/** Texts are hashed with a key that is told to nobody. */
+export function anonymiser(mode: "hashed" | "plain", key: Uint8Array): Anonymiser {
+  return mode === "plain" ? (text) => text : createAddressHasher(key);
+}
+
+const LIMITED_LINES_PER_SECOND = 20;
+
+/** Writes what happened to allocations. Requests and drops are counted, not logged. */
+export function createTurnLog(logger: Logger, show: Anonymiser, clock: Clock): (event: TurnEvent) => void {
+  let windowStart = 0;
+  let written = 0;
+  let suppressed = 0;
+  const mayWrite = (): boolean => {
+    const now = clock();
+    if (now - windowStart >= 1000) {
+      if (suppressed > 0) logger.warn({ lines: suppressed }, "log lines were left out");
+      windowStart = now;
+      written = 0;
+      suppressed = 0;
+    }
+    if (written >= LIMITED_LINES_PER_SECOND) {
+      suppressed += 1;
+      return false;
+    }
+    written += 1;
+    return true;
+  };
+  return (event) => {
+    const line = describe(event, show);
+    if (line === undefined || !logger.isLevelEnabled(line.level)) return;
+    if (!line.limited || mayWrite()) logger[line.level](line.fields, line.message);
+  };
+}
+
+function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
+  switch (event.name) {
+    case "allocation-created": {
+      const { allocation, tenant, transport, lifetimeSeconds, kid } = event;
+      const who = { user: show(event.user), client: show(event.client.remote.ip) };
+      return info("allocation created", { allocation, tenant, kid, transport, lifetimeSeconds, ...who });
+    }
+    case "allocation-deleted": {
+      const { allocation, tenant, reason } = event;
+      return info("allocation deleted", { allocation, tenant, reason });
+    }
+    case "permission-revoked": {
+      const { allocation, tenant } = event;
+      return info("permission revoked", { allocation, tenant, peer: show(event.ip) });
+    }
+    case "auth-failed": {
+      const { code, reason, detail, tenant } = event;
+      // The first two messages of every client fail so; they tell nothing.
+      if (reason === "no-integrity" || reason === "stale-nonce") return undefined;
+      const fields = { code, reason, detail, tenant, client: show(event.client.remote.ip) };
+      return { ...info("request not authenticated", fields), limited: true };
+    }
+    case "peer-denied": {
+      const { tenant, rule, method } = event;
+      const fields = { tenant, user: show(event.user), method: methodName(method), rule, peer: show(event.ip) };
+      return { ...info("peer denied", fields), limited: true };
+    }
+    case "bind-failed":
+      return { ...info("relay socket could not be opened", { reason: event.reason }), level: "warn", limited: true };
+    default:
+      return undefined;
+  }
+}
+
+function info(message: string, fields: Readonly<Record<string, unknown>>): Line {
+  return { level: "info", message, fields, limited: false };
+}

@@ -1,0 +1,47 @@
+import { networkInterfaces } from "node:os";
+import { ConfigError } from "@culvert/config";
+import { canonicalIp } from "@culvert/stun";
+import type { ListenerConfig, RelayAddress } from "./config.ts";
+
+/** An address of a network interface. */
+export interface HostAddress {
+  readonly address: string;
+  readonly internal: boolean;
+}
+
+export function hostAddresses(): readonly HostAddress[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+}
+
+/** Brings every address to its canonical text and `auto` to the first address that is not loopback, IPv4 before IPv6. */
+export function resolveRelayAddresses(
+  addresses: readonly RelayAddress[],
+  host: readonly HostAddress[] = hostAddresses(),
+): readonly RelayAddress[] {
+  return addresses.map(({ ip, external }, index) => {
+    const local = ip === "auto" ? automatic(index, host) : canonical(ip);
+    return external === undefined ? { ip: local } : { ip: local, external: canonical(external) };
+  });
+}
+
+function automatic(index: number, host: readonly HostAddress[]): string {
+  const usable = host.filter(({ address, internal }) => !internal && !address.startsWith("fe80:"));
+  const found = usable.find(({ address }) => !address.includes(":")) ?? usable[0];
+  if (found !== undefined) return canonical(found.address);
+  throw new ConfigError(
+    `relay.addresses[${index}]: auto: must be an address, since this host has none but loopback (CULVERT_RELAY_ADDRESSES)`,
+  );
+}
+
+export function canonical(ip: string): string {
+  return canonicalIp(ip) ?? ip;
+}
+
+const WILDCARDS: Readonly<Record<string, 4 | 6>> = { "0.0.0.0": 4, "::": 6 };
+
+/** Whether a listener takes packets for the address: it is bound to it, or to all of its family. `::` takes IPv6 only. */
+export function listensOn(listener: ListenerConfig, ip: string): boolean {
+  if (listener.ip === ip) return true;
+  const family = WILDCARDS[listener.ip];
+  return family !== undefined && (ip === "auto" || family === (ip.includes(":") ? 6 : 4));
+}

@@ -1,0 +1,93 @@
+/** The configuration of a relay, checked and frozen. What each key means stands in its schema. */
+export interface RelayConfig {
+  readonly realm: string;
+  readonly software?: string;
+  readonly listeners: readonly ListenerConfig[];
+  readonly tls?: TlsConfig;
+  readonly addresses: readonly RelayAddress[];
+  readonly ports: { readonly min: number; readonly max: number };
+  readonly lifetime: { readonly default: number; readonly max: number };
+  readonly auth: AuthConfig;
+  readonly credential: CredentialConfig;
+  readonly peers: PeersConfig;
+  readonly quotas: { readonly user?: number; readonly tenant?: number; readonly total?: number };
+  readonly limits: LimitsConfig;
+  readonly dataPlane: DataPlaneConfig;
+  readonly drain: { readonly timeout: number };
+  readonly ops: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  readonly logLevel: string;
+  readonly logAddresses: "hashed" | "plain";
+}
+
+export interface ListenerConfig {
+  readonly transport: "udp" | "tcp" | "tls";
+  readonly ip: string;
+  readonly port: number;
+}
+
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  readonly checkInterval: number;
+}
+
+export interface RelayAddress {
+  readonly ip: string;
+  readonly external?: string;
+}
+
+export interface StaticUser {
+  readonly username: string;
+  readonly password: string;
+  readonly tenant: string;
+}
+
+export interface AuthConfig {
+  readonly nonceKeys: readonly string[];
+  readonly nonceLifetime: number;
+  readonly algorithms: readonly ("sha256" | "md5")[];
+  readonly users: readonly StaticUser[];
+  readonly secrets: readonly string[];
+}
+
+export interface CredentialConfig {
+  readonly target?: string;
+  readonly token?: string;
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+}
+
+export interface PeersConfig {
+  readonly allow: readonly string[];
+  readonly dangerouslyAllow: readonly string[];
+  readonly deny: readonly string[];
+  readonly backends: readonly string[];
+  readonly fleet: readonly {
+    readonly range: string;
+    readonly ports?: { readonly min: number; readonly max: number };
+  }[];
+}
+
+export interface LimitsConfig {
+  readonly permissions: number;
+  readonly channels: number;
+  readonly maxBps?: number;
+  readonly newPeersPerSecond: number;
+  readonly newPeersBurst: number;
+  readonly unauthenticatedPerSecond: number;
+  readonly unauthenticatedBurst: number;
+}
+
+export interface DataPlaneConfig {
+  readonly kind: "node";
+  readonly recvBufferSize: number;
+  readonly sendBufferSize: number;
+  readonly relayBufferSize: number;
+  readonly datagramQueueBytes: number;
+  readonly streamQueueBytes: number;
+  readonly streamHardQueueBytes: number;
+  readonly streamFirstMessageMs: number;
+  readonly streamFrameMs: number;
+  readonly streamIdleMs: number;
+  readonly maxStreams: number;
+  readonly maxStreamsPerSource: number;
+}

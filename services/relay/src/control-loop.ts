@@ -1,0 +1,113 @@
+import type { Clock, DataPlane, DataPlaneEvent } from "@culvert/dataplane";
+import type { DataPlaneCommand, Millis, Output, TurnEvent, TurnServer } from "@culvert/turn";
+
+/** The longest delay that a timer of Node takes; further deadlines are reached in steps. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+export interface ControlLoopOptions {
+  readonly turn: TurnServer;
+  readonly dataPlane: DataPlane;
+  readonly clock: Clock;
+  readonly onEvent: (event: TurnEvent) => void;
+}
+
+/**
+ * Runs a TURN server on a data plane: events become inputs, outputs become one batch of commands, and the server's next
+ * deadline becomes a timer.
+ */
+export class ControlLoop {
+  readonly #options: ControlLoopOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue: Millis = Number.POSITIVE_INFINITY;
+  #flushing = false;
+  #stopped = false;
+
+  constructor(options: ControlLoopOptions) {
+    this.#options = options;
+    options.dataPlane.onEvents((events) => this.#take(events));
+  }
+
+  /** Hands the server something that does not come from the network, and carries out what follows. */
+  run(input: (turn: TurnServer, now: Millis) => void): void {
+    if (this.#stopped) return;
+    const now = this.#options.clock();
+    input(this.#options.turn, now);
+    this.#flush(now);
+  }
+
+  /** Nothing is handed to the server or the data plane any more. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #take(events: readonly DataPlaneEvent[]): void {
+    this.run((turn, now) => {
+      for (const event of events) deliver(turn, event, now);
+    });
+  }
+
+  #flush(now: Millis): void {
+    // A data plane may report while it carries out a command; the outputs that follow join the batch after this one.
+    if (this.#flushing) return;
+    this.#flushing = true;
+    try {
+      for (;;) {
+        const commands = this.#collect(now);
+        if (commands.length === 0) break;
+        this.#options.dataPlane.apply(commands);
+      }
+    } finally {
+      this.#flushing = false;
+    }
+    this.#schedule();
+  }
+
+  #collect(now: Millis): readonly DataPlaneCommand[] {
+    const { turn, onEvent } = this.#options;
+    const commands: DataPlaneCommand[] = [];
+    for (let output = turn.pollOutput(); output !== undefined; output = turn.pollOutput()) {
+      if (isCommand(output)) commands.push(output);
+      else if (output.type === "event") onEvent(output);
+      // Nothing in this process answers for others; the server has an answer for that.
+      else turn.handleAnswer(output.id, { kind: "unavailable" }, now);
+    }
+    return commands;
+  }
+
+  #schedule(): void {
+    const due = this.#options.turn.pollTimeout();
+    if (due === undefined || (this.#timer !== undefined && this.#timerDue <= due)) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    const delay = Math.min(Math.max(Math.ceil(due - this.#options.clock()), 0), MAX_DELAY_MS);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.run((turn, now) => turn.handleTimeout(now));
+    }, delay);
+  }
+}
+
+function isCommand(output: Output): output is DataPlaneCommand {
+  return output.type !== "ask" && output.type !== "event";
+}
+
+function deliver(turn: TurnServer, event: DataPlaneEvent, now: Millis): void {
+  switch (event.type) {
+    case "client-input":
+      turn.handleClientInput(event.client, event.bytes, now);
+      break;
+    case "peer-input":
+      turn.handlePeerInput(event.relay, event.from, event.bytes, now);
+      break;
+    case "peer-error":
+      turn.handlePeerError(event.relay, event.peer, event.icmp, now);
+      break;
+    case "bound":
+      turn.handleBound(event.relay, event.result, now);
+      break;
+    case "client-closed":
+      turn.handleClientClosed(event.client, now);
+      break;
+  }
+}

@@ -1,0 +1,86 @@
+import { ConfigError } from "@culvert/config";
+import type { Logger } from "@culvert/telemetry";
+import { type FleetRelay, inAnyRange, type PeerPolicy, parsePeerPolicy } from "@culvert/turn";
+import { hostOfTarget, OwnBackends, type Resolver } from "./adapters/own-backends.ts";
+import type { HostAddress } from "./addresses.ts";
+import type { PeersConfig, RelayAddress, RelayConfig } from "./config.ts";
+
+const REFRESH_MS = 60_000;
+
+export interface PeerPoliciesOptions {
+  readonly config: RelayConfig;
+  readonly relays: readonly RelayAddress[];
+  readonly host: readonly HostAddress[];
+  readonly resolver: Resolver;
+  readonly logger: Logger;
+}
+
+/** The peer policy, which changes when a name of an own backend resolves to something else. */
+export class PeerPolicies {
+  readonly #options: PeerPoliciesOptions;
+  readonly #backends: OwnBackends;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: PeerPoliciesOptions) {
+    this.#options = options;
+    this.#backends = new OwnBackends(backendHosts(options.config), options.resolver, options.logger);
+  }
+
+  /** Throws a ConfigError of one line for ranges that make no sense. */
+  async load(): Promise<PeerPolicy> {
+    await this.#backends.refresh();
+    return this.#build();
+  }
+
+  follow(onChange: (policy: PeerPolicy) => void): void {
+    this.#timer = setInterval(() => {
+      this.#backends
+        .refresh()
+        .then((changed) => changed && onChange(this.#build()))
+        .catch((error: unknown) => this.#options.logger.error({ err: error }, "peer policy not renewed"));
+    }, REFRESH_MS);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #build(): PeerPolicy {
+    const { config, relays, host } = this.#options;
+    const { allow, dangerouslyAllow, deny, fleet } = config.peers;
+    const result = parsePeerPolicy({
+      allow,
+      dangerouslyAllow,
+      deny,
+      backends: [...this.#backends.ranges(), ...ownAddresses(config.peers, host, relays)],
+      fleet: fleet.map(fleetRelay),
+    });
+    if (!result.ok) throw new ConfigError(`relay.peers.${result.error}`);
+    return result.policy;
+  }
+}
+
+function backendHosts({ credential, peers }: RelayConfig): readonly string[] {
+  return credential.target === undefined ? peers.backends : [hostOfTarget(credential.target), ...peers.backends];
+}
+
+/**
+ * Addresses of this host that it relays nothing on: what listens there is the platform's own, also behind a public
+ * address. A range that the operator opened by name stays open.
+ */
+function ownAddresses(
+  peers: PeersConfig,
+  host: readonly HostAddress[],
+  relays: readonly RelayAddress[],
+): readonly string[] {
+  const relayed = new Set(relays.flatMap(({ ip, external = ip }) => [ip, external]));
+  const opened = [...peers.allow, ...peers.dangerouslyAllow];
+  return host
+    .filter(({ address, internal }) => !internal && !relayed.has(address) && !inAnyRange(opened, address))
+    .map(({ address }) => address);
+}
+
+function fleetRelay({ range, ports }: PeersConfig["fleet"][number]): FleetRelay {
+  return ports === undefined ? { range } : { range, ports };
+}

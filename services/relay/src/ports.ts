@@ -1,0 +1,45 @@
+import type { Clock, DataPlane } from "@culvert/dataplane";
+import { createNodeDataPlane } from "@culvert/dataplane";
+import type { StunCrypto } from "@culvert/stun";
+import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import type { RandomSource } from "@culvert/turn";
+import { monotonicClock } from "./adapters/clock.ts";
+import { grpcKeySource, type KeySource } from "./adapters/key-source.ts";
+import { nodeCrypto, nodeRandom } from "./adapters/node-crypto.ts";
+import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
+import type { RelayConfig } from "./config.ts";
+
+/** What a relay takes from outside. Whatever is absent is the real thing, made from the configuration. */
+export interface RelayPorts {
+  readonly dataPlane?: DataPlane;
+  /** Default: the credential service of `credential.target`, if there is one. */
+  readonly keys?: KeySource;
+  readonly clock?: Clock;
+  readonly random?: RandomSource;
+  readonly crypto?: StunCrypto;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+  readonly resolver?: Resolver;
+}
+
+/** The ports with nothing missing. */
+export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
+  readonly keys: KeySource | undefined;
+}
+
+export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPorts {
+  const clock = ports.clock ?? monotonicClock;
+  const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
+  const { kind: _kind, ...limits } = config.dataPlane;
+  const { target } = config.credential;
+  return {
+    clock,
+    logger,
+    dataPlane: ports.dataPlane ?? createNodeDataPlane({ clock, ...limits }),
+    random: ports.random ?? nodeRandom,
+    crypto: ports.crypto ?? nodeCrypto,
+    metrics: ports.metrics ?? createMetrics({ service: "relay" }),
+    resolver: ports.resolver ?? systemResolver,
+    keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
+  };
+}
