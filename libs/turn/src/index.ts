@@ -21,6 +21,7 @@ export type { AllocationInfo, RelayInfo } from "./listing.ts";
 export * from "./outputs.ts";
 export {
   type FleetRelay,
+  inAnyRange,
   NEVER_PEERS,
   type PeerPolicy,
   type PeerPolicyConfig,
