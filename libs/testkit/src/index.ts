@@ -1,1 +1,5 @@
-export {};
+export { type ManualClock, manualClock } from "./clock.ts";
+export { nodeCrypto } from "./crypto.ts";
+export { mustDecode, outcomeOf } from "./expect-message.ts";
+export { type SeededRandom, seededRandom } from "./random.ts";
+export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";

@@ -32,3 +32,5 @@ export {
 } from "./peer-policy.ts";
 export type { RandomSource } from "./random.ts";
 export { type RevocationSubject, TurnServer, type TurnServerPorts } from "./server.ts";
+export type { Origin, PartnerAddress, StunListenerConfig } from "./stun-addresses.ts";
+export { type AskPartner, type StunOutput, StunServer, type StunServerConfig } from "./stun-server.ts";
