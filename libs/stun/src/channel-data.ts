@@ -1,4 +1,4 @@
-import { padded, readU16, writeU16 } from "./wire.ts";
+import { type Allocate, allocate, padded, readU16, writeU16 } from "./wire.ts";
 
 /** Application data on a channel (RFC 8656 section 12.4). */
 export interface ChannelData {
@@ -36,13 +36,18 @@ export function decodeChannelData(datagram: Uint8Array): ChannelData | undefined
  *
  * @throws RangeError when the channel number is none, or the data is longer than 65535 bytes.
  */
-export function encodeChannelData(channel: number, data: Uint8Array, options?: { padded: boolean }): Uint8Array {
+export function encodeChannelData(
+  channel: number,
+  data: Uint8Array,
+  options?: { readonly padded?: boolean | undefined; readonly allocate?: Allocate | undefined },
+): Uint8Array {
   if (!isChannelNumber(channel)) throw new RangeError(`channel: ${channel} is not 0x4000 to 0x4FFF`);
   if (data.length > 0xffff) throw new RangeError(`channel data: ${data.length} bytes, must be at most 65535`);
   const length = options?.padded ? padded(data.length) : data.length;
-  const message = new Uint8Array(CHANNEL_HEADER_LENGTH + length);
+  const message = allocate(CHANNEL_HEADER_LENGTH + length, options?.allocate);
   writeU16(channel, message, 0);
   writeU16(data.length, message, 2);
   message.set(data, CHANNEL_HEADER_LENGTH);
+  message.fill(0, CHANNEL_HEADER_LENGTH + data.length);
   return message;
 }

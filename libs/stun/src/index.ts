@@ -43,3 +43,4 @@ export type {
   PasswordAlgorithm,
   TransmitCounter,
 } from "./value-codecs.ts";
+export type { Allocate } from "./wire.ts";

@@ -82,17 +82,17 @@ class DecodedMessage implements StunMessage {
   }
 
   get types(): readonly number[] {
-    return [...new Set(this.#offsets.map((offset) => readU16(this.bytes, offset)))];
+    return this.#select(() => true);
   }
 
   get unknownRequired(): readonly number[] {
-    return this.types.filter((type) => isComprehensionRequired(type) && !attributeOfType(type));
+    return this.#select((type) => isComprehensionRequired(type) && !attributeOfType(type));
   }
 
   get malformed(): readonly number[] {
-    return this.types.filter((type) => {
+    return this.#select((type, offset) => {
       const known = attributeOfType(type);
-      return known !== undefined && this.get(known) === undefined;
+      return known !== undefined && this.#read(known, offset) === undefined;
     });
   }
 
@@ -121,7 +121,20 @@ class DecodedMessage implements StunMessage {
   }
 
   unknownAmong(understood: ReadonlySet<number>): readonly number[] {
-    return this.types.filter((type) => isComprehensionRequired(type) && !understood.has(type));
+    return this.#select((type) => isComprehensionRequired(type) && !understood.has(type));
+  }
+
+  /** Types of the first attributes of their type that `wanted` is true for. */
+  #select(wanted: (type: number, offset: number) => boolean): number[] {
+    const seen = new Set<number>();
+    const selected: number[] = [];
+    for (const offset of this.#offsets) {
+      const type = readU16(this.bytes, offset);
+      if (seen.has(type)) continue;
+      seen.add(type);
+      if (wanted(type, offset)) selected.push(type);
+    }
+    return selected;
   }
 
   #read<T>(attribute: AttributeType<T>, offset: number): T | undefined {

@@ -4,7 +4,7 @@ import { isComprehensionRequired } from "./attribute-type.ts";
 import { Attr } from "./attributes.ts";
 import { HEADER_LENGTH, MAGIC_COOKIE, MessageClass, Method, messageType } from "./constants.ts";
 import { computeFingerprint } from "./integrity.ts";
-import { padded, readU16, readU32, writeU16, writeU32 } from "./wire.ts";
+import { type Allocate, allocate, padded, readU16, readU32, writeU16, writeU32 } from "./wire.ts";
 
 /** What a Send or a Data indication carries (RFC 8656 section 11). */
 export interface RelayedData {
@@ -74,14 +74,14 @@ function writeIndication(
   peer: TransportAddress,
   data: Uint8Array,
   transactionId: Uint8Array,
-  dontFragment: boolean,
+  options: IndicationOptions & { dontFragment?: boolean | undefined },
 ): Uint8Array {
   const peerLength = addressSize(peer.ip);
-  const length = 4 + peerLength + (dontFragment ? 4 : 0) + 4 + padded(data.length);
+  const length = 4 + peerLength + (options.dontFragment ? 4 : 0) + 4 + padded(data.length);
   if (length > 0xfffc || transactionId.length !== 12) {
     throw new RangeError(`indication: ${data.length} bytes of data, a transaction id of ${transactionId.length}`);
   }
-  const message = new Uint8Array(HEADER_LENGTH + length);
+  const message = allocate(HEADER_LENGTH + length, options.allocate);
   writeU16(type, message, 0);
   writeU16(length, message, 2);
   writeU32(MAGIC_COOKIE, message, 4);
@@ -91,14 +91,20 @@ function writeIndication(
   writeU16(peerLength, message, at + 2);
   if (!writeXorAddress(peer, message, at + 4)) throw new RangeError("indication: the peer is not an IP address");
   at += 4 + peerLength;
-  if (dontFragment) {
-    writeU16(DONT_FRAGMENT, message, at);
+  if (options.dontFragment) {
+    writeU32(DONT_FRAGMENT * 0x10000, message, at);
     at += 4;
   }
   writeU16(DATA, message, at);
   writeU16(data.length, message, at + 2);
   message.set(data, at + 4);
+  message.fill(0, at + 4 + data.length);
   return message;
+}
+
+export interface IndicationOptions {
+  /** Where the bytes come from; see `Allocate`. */
+  readonly allocate?: Allocate | undefined;
 }
 
 /**
@@ -106,8 +112,13 @@ function writeIndication(
  *
  * @throws RangeError when the transaction id has not 12 bytes, the peer is no IP address, or the data does not fit.
  */
-export function writeDataIndication(peer: TransportAddress, data: Uint8Array, transactionId: Uint8Array): Uint8Array {
-  return writeIndication(DATA_INDICATION, peer, data, transactionId, false);
+export function writeDataIndication(
+  peer: TransportAddress,
+  data: Uint8Array,
+  transactionId: Uint8Array,
+  options: IndicationOptions = {},
+): Uint8Array {
+  return writeIndication(DATA_INDICATION, peer, data, transactionId, options);
 }
 
 /**
@@ -119,7 +130,7 @@ export function writeSendIndication(
   peer: TransportAddress,
   data: Uint8Array,
   transactionId: Uint8Array,
-  options?: { dontFragment: boolean },
+  options: IndicationOptions & { readonly dontFragment?: boolean | undefined } = {},
 ): Uint8Array {
-  return writeIndication(SEND_INDICATION, peer, data, transactionId, options?.dontFragment ?? false);
+  return writeIndication(SEND_INDICATION, peer, data, transactionId, options);
 }

@@ -22,3 +22,13 @@ export function writeU32(value: number, out: Uint8Array, at: number): void {
 export function padded(length: number): number {
   return (length + 3) & ~3;
 }
+
+/**
+ * Gives `size` bytes with any content, from a pool for instance: every one of them is written. It saves most of the time
+ * that a message of the data path takes.
+ */
+export type Allocate = (size: number) => Uint8Array;
+
+export function allocate(size: number, from: Allocate | undefined): Uint8Array {
+  return from ? from(size) : new Uint8Array(size);
+}

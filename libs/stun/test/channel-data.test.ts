@@ -24,6 +24,11 @@ describe("ChannelData", () => {
     );
   });
 
+  it("has zeros in its padding when its bytes come from a pool", () => {
+    const allocate = (size: number): Uint8Array => new Uint8Array(size).fill(0xee);
+    expect(toHex(encodeChannelData(0x4001, hex("01"), { padded: true, allocate }))).toBe("4001000101000000");
+  });
+
   it("is a view of the datagram", () => {
     const datagram = hex("40000002aabb");
     expect(decodeChannelData(datagram)?.data.buffer).toBe(datagram.buffer);

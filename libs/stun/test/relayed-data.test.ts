@@ -46,6 +46,18 @@ describe("indications made and read in one go", () => {
     expect(decoded(message).get(Attr.DontFragment)).toBe(true);
   });
 
+  it("write every byte of what a pool gives", () => {
+    const allocate = (size: number): Uint8Array => new Uint8Array(size).fill(0xee);
+    fc.assert(
+      fc.property(address, bytes(0, 20), fc.boolean(), (peer, data, dontFragment) => {
+        const pooled = writeSendIndication(peer, data, TRANSACTION_ID, { allocate, dontFragment });
+        expect(pooled).toEqual(writeSendIndication(peer, data, TRANSACTION_ID, { dontFragment }));
+        const indication = writeDataIndication(peer, data, TRANSACTION_ID, { allocate });
+        expect(indication).toEqual(writeDataIndication(peer, data, TRANSACTION_ID));
+      }),
+    );
+  });
+
   it.each([
     ["a peer that is no address", () => writeDataIndication({ ip: "peer", port: 1 }, data, TRANSACTION_ID)],
     ["too much data", () => writeDataIndication(peer, new Uint8Array(0xffff), TRANSACTION_ID)],
