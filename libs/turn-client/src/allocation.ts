@@ -86,8 +86,8 @@ export function readAllocation(response: StunMessage, options: AllocateOptions):
     mapped,
     lifetime,
     ...(additionalRelayed ? { additionalRelayed } : {}),
-    ...(reservationToken ? { reservationToken: reservationToken.slice() } : {}),
+    ...(reservationToken ? { reservationToken: Uint8Array.from(reservationToken) } : {}),
     ...(addressError ? { addressError } : {}),
-    ...(mobilityTicket ? { mobilityTicket: mobilityTicket.slice() } : {}),
+    ...(mobilityTicket ? { mobilityTicket: Uint8Array.from(mobilityTicket) } : {}),
   };
 }
