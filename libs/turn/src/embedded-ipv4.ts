@@ -17,9 +17,13 @@ interface Format {
 
 const last4 = (ip: Uint8Array): readonly Uint8Array[] => [ip.slice(12)];
 
+/** `::` and `::1` are the unspecified and the loopback address, not IPv4 ones (RFC 4291 section 2.5). */
+const compatible = (ip: Uint8Array): readonly Uint8Array[] =>
+  ip[12] === 0 && ip[13] === 0 && ip[14] === 0 && (ip[15] ?? 0) <= 1 ? [] : last4(ip);
+
 const FORMATS: readonly Format[] = [
   { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], extract: last4 },
-  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], extract: last4 },
+  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], extract: compatible },
   { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0], extract: last4 },
   { prefix: [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], extract: last4 },
   { prefix: [0x20, 0x02], extract: (ip) => [ip.slice(2, 6)] },

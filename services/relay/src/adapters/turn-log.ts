@@ -11,12 +11,17 @@ interface Line {
   readonly limited: boolean;
 }
 
-/** How a user or an address stands in the log. */
-export type Anonymiser = (text: string) => string;
+/** How users and addresses stand in the log. */
+export interface Anonymiser {
+  readonly ip: (text: string) => string;
+  readonly user: (text: string) => string;
+}
 
-/** Texts are hashed with a key that is told to nobody. */
+/** Hashes are made with a key that is told to nobody. */
 export function anonymiser(mode: "hashed" | "plain", key: Uint8Array): Anonymiser {
-  return mode === "plain" ? (text) => text : createAddressHasher(key);
+  const plain = (text: string): string => text;
+  if (mode === "plain") return { ip: plain, user: plain };
+  return { ip: createAddressHasher(key), user: createAddressHasher(key, "user") };
 }
 
 const LIMITED_LINES_PER_SECOND = 20;
@@ -52,7 +57,7 @@ function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
   switch (event.name) {
     case "allocation-created": {
       const { allocation, tenant, transport, lifetimeSeconds, kid } = event;
-      const who = { user: show(event.user), client: show(event.client.remote.ip) };
+      const who = { user: show.user(event.user), client: show.ip(event.client.remote.ip) };
       return info("allocation created", { allocation, tenant, kid, transport, lifetimeSeconds, ...who });
     }
     case "allocation-deleted": {
@@ -61,18 +66,18 @@ function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
     }
     case "permission-revoked": {
       const { allocation, tenant } = event;
-      return info("permission revoked", { allocation, tenant, peer: show(event.ip) });
+      return info("permission revoked", { allocation, tenant, peer: show.ip(event.ip) });
     }
     case "auth-failed": {
       const { code, reason, detail, tenant } = event;
       // The first two messages of every client fail so; they tell nothing.
       if (reason === "no-integrity" || reason === "stale-nonce") return undefined;
-      const fields = { code, reason, detail, tenant, client: show(event.client.remote.ip) };
+      const fields = { code, reason, detail, tenant, client: show.ip(event.client.remote.ip) };
       return { ...info("request not authenticated", fields), limited: true };
     }
     case "peer-denied": {
       const { tenant, rule, method } = event;
-      const fields = { tenant, user: show(event.user), method: methodName(method), rule, peer: show(event.ip) };
+      const fields = { tenant, user: show.user(event.user), method: methodName(method), rule, peer: show.ip(event.ip) };
       return { ...info("peer denied", fields), limited: true };
     }
     case "bind-failed":
