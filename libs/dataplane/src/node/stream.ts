@@ -104,6 +104,7 @@ export class Stream {
     if (this.#deaf) return;
     const { frames, error } = this.#framer.push(chunk);
     const now = performance.now();
+    const first = this.#lastMessageAt === undefined && frames.length > 0;
     for (const frame of frames) {
       if (this.#closing) return;
       this.#lastMessageAt = now;
@@ -113,13 +114,10 @@ export class Stream {
       this.#fail("stream-framing");
       return;
     }
-    if (this.#framer.buffered === 0) {
-      this.#frameSince = undefined;
-      return;
-    }
-    if (this.#frameSince !== undefined && frames.length === 0) return;
-    this.#frameSince = now;
-    this.#schedule();
+    const began = this.#framer.buffered > 0 && (this.#frameSince === undefined || frames.length > 0);
+    if (began) this.#frameSince = now;
+    else if (this.#framer.buffered === 0) this.#frameSince = undefined;
+    if (first || began) this.#schedule();
   };
 
   /** The client has ended its side; replies to what it asked before are on their way. */
