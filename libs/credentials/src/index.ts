@@ -32,4 +32,5 @@ export {
   mintRest,
   restPassword,
 } from "./mint.ts";
+export { deriveSignalingKey, SIGNALING_AUDIENCE } from "./signaling-key.ts";
 export { MAX_USERNAME_BYTES, type ParsedUsername, parseUsername, userOf } from "./username.ts";
