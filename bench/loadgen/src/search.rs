@@ -32,9 +32,12 @@ pub struct Found {
 const GROWTH: f64 = 1.5;
 const MAX_GROWTH_STEPS: usize = 16;
 const MAX_NARROWING_STEPS: usize = 7;
-const MAX_CONFIRMATIONS: usize = 5;
+const MAX_CONFIRMATIONS: usize = 6;
+const MAX_ASKED: usize = 4;
 const CLOSE_ENOUGH: f64 = 1.02;
-const BACK_OFF: f64 = 0.975;
+/// After a confirmation that failed: what was delivered tells how far to go back, within these bounds.
+const LEAST_BACK_OFF: f64 = 0.975;
+const MOST_BACK_OFF: f64 = 0.7;
 
 pub fn search(traffic: &mut Traffic, limits: Limits) -> io::Result<Found> {
     let mut search = Search {
@@ -77,7 +80,7 @@ impl Search<'_, '_> {
                     trials: self.trials,
                 });
             }
-            rate *= BACK_OFF;
+            rate = best.delivered_pps.clamp(rate * MOST_BACK_OFF, rate * LEAST_BACK_OFF);
         }
         unreachable!("the loop returns at its last attempt")
     }
@@ -98,10 +101,11 @@ impl Search<'_, '_> {
         for _ in 0..MAX_GROWTH_STEPS {
             let higher = rate * GROWTH;
             let trial = self.trial(higher, self.limits.step)?;
-            if trial.loss >= self.limits.max_loss && !self.holds(higher)? {
-                return Ok((rate, higher, false));
-            }
-            if trial.fell_short() {
+            if trial.loss >= self.limits.max_loss {
+                if !self.holds(higher)? {
+                    return Ok((rate, higher, false));
+                }
+            } else if trial.fell_short() {
                 let reached = trial.sent_pps.max(rate);
                 return Ok((reached, reached, true));
             }
@@ -110,11 +114,18 @@ impl Search<'_, '_> {
         Ok((rate, rate, true))
     }
 
-    /// Whether the server delivers at this rate. A single bad trial may be the machine's, so it is asked twice.
+    /// Whether the server delivers at this rate. A bad trial may be the machine's fault, so it is asked again: once, or
+    /// more often where the machine was seen to do other things.
     fn holds(&mut self, rate: f64) -> io::Result<bool> {
-        for _ in 0..2 {
-            if self.trial(rate, self.limits.step)?.loss < self.limits.max_loss {
+        let mut failures = 0;
+        for _ in 0..MAX_ASKED {
+            let trial = self.trial(rate, self.limits.step)?;
+            if trial.loss < self.limits.max_loss {
                 return Ok(true);
+            }
+            failures += if trial.disturbed() { 1 } else { 2 };
+            if failures >= 4 {
+                break;
             }
         }
         Ok(false)

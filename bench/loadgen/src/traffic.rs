@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::batch::{Endpoint, ReceiveBatch, SendBatch};
-use crate::process::cpu_micros;
+use crate::process::{cpu_micros, thread_cpu};
 use crate::stun::{HEADER_LEN, Message, attr, header, kind, parse_channel_data};
 use crate::tag::{Arrival, Payload, Sequence, Tag};
 
@@ -96,6 +96,8 @@ pub struct Trial {
     pub generator_drops: u32,
     /// Share of the time in which the generator had nothing to do, 0 to 1.
     pub generator_idle: f64,
+    /// Share of the time in which something else ran on the generator's core, 0 to 1.
+    pub generator_held_up: f64,
     pub latency_us: Latency,
     pub server_cpu_us_per_packet: Option<f64>,
     /// Cores' worth of CPU the server took.
@@ -103,9 +105,17 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// True when the generator could not send what was asked of it.
+    /// True when something else took the generator's core, or, where packets were lost, the server's: then the loss says
+    /// little of the server. A trial to repeat.
+    pub fn disturbed(&self) -> bool {
+        let server_starved = self.lost > 0 && self.server_cores.is_some_and(|cores| cores < 0.9);
+        self.generator_held_up > 0.05 || server_starved
+    }
+
+    /// True when the generator could not send what was asked of it although its core was its own.
     pub fn fell_short(&self) -> bool {
-        self.rate.is_some_and(|rate| self.sent_pps < rate * 0.985)
+        let short = self.rate.is_some_and(|rate| self.sent_pps < rate * 0.985);
+        short && self.generator_held_up < 0.03 && self.generator_idle < 0.03
     }
 }
 
@@ -124,6 +134,8 @@ struct Sent {
     refused: u64,
     idle: Duration,
     sending: Duration,
+    elapsed: Duration,
+    cpu: Duration,
 }
 
 impl<'a> Traffic<'a> {
@@ -170,6 +182,7 @@ impl<'a> Traffic<'a> {
             refused: sent.refused,
             generator_drops: self.sink.drops()? - drops,
             generator_idle: sent.idle.as_secs_f64() / seconds,
+            generator_held_up: (1.0 - sent.cpu.as_secs_f64() / sent.elapsed.as_secs_f64()).max(0.0),
             latency_us: percentiles(&mut arrivals.latency),
             server_cpu_us_per_packet: cpu.map(|micros| micros / arrivals.delivered.max(1) as f64),
             server_cores: cpu.map(|micros| micros / 1e6 / seconds),
@@ -192,6 +205,7 @@ impl<'a> Traffic<'a> {
         let mut idle = Duration::ZERO;
         let mut sending = length;
 
+        let cpu = thread_cpu();
         let start = Instant::now();
         let mut now = start;
         let mut last_arrival = start;
@@ -239,6 +253,8 @@ impl<'a> Traffic<'a> {
             refused: refused * run,
             idle,
             sending: sending.max(Duration::from_micros(1)),
+            elapsed: start.elapsed(),
+            cpu: thread_cpu() - cpu,
         };
         (sent, arrivals)
     }

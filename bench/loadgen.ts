@@ -1,0 +1,116 @@
+import { capture } from "./processes.ts";
+import { type Server, USER } from "./servers.ts";
+
+/** Where cargo puts the release build. */
+export const LOADGEN = "target/release/loadgen";
+const LIMIT_MS = 180_000;
+
+export interface Trial {
+  readonly rate: number | null;
+  readonly sent: number;
+  readonly delivered: number;
+  readonly loss: number;
+  readonly sentPps: number;
+  readonly deliveredPps: number;
+  readonly reordered: number;
+  readonly duplicated: number;
+  readonly corrupt: number;
+  readonly misdelivered: number;
+  readonly generatorDrops: number;
+  readonly generatorIdle: number;
+  readonly latencyUs: { readonly p50: number; readonly p99: number };
+  readonly serverCpuUsPerPacket: number | null;
+}
+
+export interface Found {
+  readonly best: Trial;
+  readonly held: boolean;
+  readonly generatorLimited: boolean;
+}
+
+export interface Setups {
+  readonly perSecond: number;
+  readonly serverCpuUsPerSetup: number;
+}
+
+export interface Memory {
+  readonly bytesPerAllocation: number;
+}
+
+/** The load generator on its core; each call is one process and one measurement. */
+export class Loadgen {
+  readonly #core: number;
+  readonly #signal: AbortSignal;
+
+  constructor(core: number, signal: AbortSignal) {
+    this.#core = core;
+    this.#signal = signal;
+  }
+
+  static async build(signal: AbortSignal): Promise<void> {
+    await capture(["cargo", "build", "--release", "--locked", "--quiet", "-p", "loadgen"], {
+      signal,
+      timeoutMs: 600_000,
+    });
+  }
+
+  /** The highest rate with less than 1 % loss. */
+  async search(
+    server: Server,
+    load: readonly string[],
+    options: { readonly start: number; readonly step: number; readonly measure: number },
+  ): Promise<Found> {
+    const { start, step, measure } = options;
+    const timing = ["--start", `${start}`, "--step", `${step}`, "--measure", `${measure}`];
+    const found = await this.#run<Found>("search", server, [...load, ...timing]);
+    checkIntact(found.best, server);
+    return found;
+  }
+
+  async rate(server: Server, load: readonly string[], rate: number, measure: number): Promise<Trial> {
+    const trial = await this.#run<Trial>("rate", server, [...load, "--rate", `${rate}`, "--measure", `${measure}`]);
+    checkIntact(trial, server);
+    return trial;
+  }
+
+  allocate(server: Server, load: readonly string[]): Promise<Setups> {
+    return this.#run<Setups>("allocate", server, load);
+  }
+
+  hold(server: Server, load: readonly string[]): Promise<Memory> {
+    return this.#run<Memory>("hold", server, load);
+  }
+
+  /** What the generator does with no server between its two sockets, packets per second. */
+  async itself(): Promise<number> {
+    const command = [LOADGEN, "self", "--core", `${this.#core}`, "--measure", "1"];
+    const trial = JSON.parse(await capture(command, { signal: this.#signal, timeoutMs: LIMIT_MS })) as Trial;
+    return trial.deliveredPps;
+  }
+
+  async #run<T>(command: string, server: Server, args: readonly string[]): Promise<T> {
+    const target = ["--server", server.address, "--server-pid", `${server.pid}`, "--core", `${this.#core}`];
+    const user = ["--username", USER.username, "--password", USER.password];
+    try {
+      const output = await capture([LOADGEN, command, ...target, ...user, ...args], {
+        signal: this.#signal,
+        timeoutMs: LIMIT_MS,
+      });
+      return JSON.parse(output) as T;
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const said = server.output();
+      throw new Error(`${server.spec.name}: ${error instanceof Error ? error.message : error}${said && `\n${said}`}`);
+    }
+  }
+}
+
+/** Packets that arrive changed or at the wrong flow are no result but a fault. */
+function checkIntact(trial: Trial, server: Server): void {
+  const { corrupt, misdelivered, duplicated } = trial;
+  if (corrupt + misdelivered + duplicated > 0) {
+    throw new Error(
+      `${server.spec.name}: ${corrupt} packets corrupt, ${misdelivered} misdelivered, ${duplicated} doubled`,
+    );
+  }
+}

@@ -1,0 +1,161 @@
+import type { Case } from "./cases.ts";
+import type { Loadgen, Trial } from "./loadgen.ts";
+import { median, type Samples } from "./samples.ts";
+import type { Server } from "./servers.ts";
+
+/** One figure of a benchmark, by server in the order of the servers. */
+export interface Figure {
+  readonly bench: string;
+  readonly unit: string;
+  readonly samples: readonly Samples[];
+  /** What else a reader must know: at which rate it was taken, or what limited it. */
+  readonly note?: string;
+}
+
+export interface Context {
+  readonly loadgen: Loadgen;
+  readonly servers: readonly Server[];
+  readonly rounds: number;
+  readonly step: number;
+  readonly measure: number;
+  readonly progress: (line: string) => void;
+}
+
+type Measure = (bench: Case, context: Context) => Promise<readonly Figure[]>;
+
+const FIRST_RATE = 20_000;
+/** How far below the highest rate that all reach CPU is compared, and latency. */
+const CPU_LOAD = 0.7;
+const HALF_LOAD = 0.5;
+
+const MEASURES: Readonly<Record<Case["kind"], Measure>> = {
+  throughput: measureThroughput,
+  latency: measureLatency,
+  setup: measureSetups,
+  memory: measureMemory,
+  steady: measureSteady,
+};
+
+export function measure(bench: Case, context: Context): Promise<readonly Figure[]> {
+  return MEASURES[bench.kind](bench, context);
+}
+
+async function measureThroughput(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const { samples, limited } = await saturate(bench, context, context.rounds);
+  const throughput: Figure = { bench: bench.name, unit: "packets/s", samples, ...(limited && { note: limited }) };
+  if (bench.cpu !== true) return [throughput];
+  const rate = Math.round(lowestMedian(samples) * CPU_LOAD);
+  const trials = await interleave(context, context.rounds, async (server) => {
+    const trial = await context.loadgen.rate(server, bench.load, rate, context.measure);
+    context.progress(`${bench.name} ${server.spec.name}: ${describe(trial)}`);
+    return trial;
+  });
+  const cpu: Figure = {
+    bench: `${bench.name}-cpu`,
+    unit: "us CPU/packet",
+    samples: trials.map((ofServer) => ofServer.map(cpuOf)),
+    note: `at ${rate} packets/s`,
+  };
+  return [throughput, cpu];
+}
+
+/** Latency at half of what the slower one reaches, so that all carry the same load. */
+async function measureLatency(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const { samples } = await saturate(bench, context, 1);
+  const rate = Math.round(lowestMedian(samples) * HALF_LOAD);
+  const trials = await interleave(context, context.rounds, async (server) => {
+    const trial = await context.loadgen.rate(server, bench.load, rate, context.measure);
+    const { p50, p99 } = trial.latencyUs;
+    context.progress(`${bench.name} ${server.spec.name}: p50 ${p50} us, p99 ${p99} us`);
+    return trial;
+  });
+  return (["p50", "p99"] as const).map((quantile) => ({
+    bench: `${bench.name}-${quantile}`,
+    unit: "us",
+    samples: trials.map((ofServer) => ofServer.map((trial) => trial.latencyUs[quantile])),
+    note: `at ${rate} packets/s`,
+  }));
+}
+
+async function measureSetups(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const samples = await interleave(context, context.rounds, async (server) => {
+    const { perSecond } = await context.loadgen.allocate(server, bench.load);
+    context.progress(`${bench.name} ${server.spec.name}: ${perSecond.toFixed(0)} a second`);
+    return perSecond;
+  });
+  return [{ bench: bench.name, unit: "set-ups/s", samples }];
+}
+
+/** Once: a second time the memory that the first left behind would be used again. */
+async function measureMemory(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const samples = await interleave(context, 1, async (server) => {
+    const { bytesPerAllocation } = await context.loadgen.hold(server, bench.load);
+    return bytesPerAllocation;
+  });
+  return [{ bench: bench.name, unit: "bytes/allocation", samples }];
+}
+
+async function measureSteady(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const rate = bench.rate ?? FIRST_RATE;
+  const trials = await interleave(context, context.rounds, async (server) => {
+    const trial = await context.loadgen.rate(server, bench.load, rate, context.measure);
+    context.progress(`${bench.name} ${server.spec.name}: ${describe(trial)}`);
+    return trial;
+  });
+  const note = `at ${rate} packets/s`;
+  const delivered = trials.map((ofServer) => ofServer.map((trial) => trial.deliveredPps));
+  return [
+    { bench: bench.name, unit: "packets/s", samples: delivered, note },
+    { bench: `${bench.name}-cpu`, unit: "us CPU/packet", samples: trials.map((all) => all.map(cpuOf)), note },
+  ];
+}
+
+async function saturate(
+  bench: Case,
+  context: Context,
+  rounds: number,
+): Promise<{ samples: readonly Samples[]; limited: string | undefined }> {
+  const last = new Map<Server, number>();
+  const limited = new Set<string>();
+  const samples = await interleave(context, rounds, async (server) => {
+    // A later round begins where the one before ended, a little below.
+    const start = (last.get(server) ?? FIRST_RATE / 0.8) * 0.8;
+    const { step, measure: length } = context;
+    const found = await context.loadgen.search(server, bench.load, { start, step, measure: length });
+    last.set(server, found.best.deliveredPps);
+    if (found.generatorLimited) limited.add(server.spec.name);
+    const flaws = `${found.generatorLimited ? ", generator at its limit" : ""}${found.held ? "" : ", did not hold"}`;
+    context.progress(`${bench.name} ${server.spec.name}: ${describe(found.best)}${flaws}`);
+    return found.best.deliveredPps;
+  });
+  return {
+    samples,
+    limited: limited.size > 0 ? `generator at its limit with ${[...limited].join(", ")}` : undefined,
+  };
+}
+
+/** A B A B A B: what the machine does meanwhile falls on all alike. Samples by server. */
+async function interleave<T>(
+  context: Context,
+  rounds: number,
+  take: (server: Server) => Promise<T>,
+): Promise<readonly (readonly T[])[]> {
+  const taken = context.servers.map((): T[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, server] of context.servers.entries()) taken[index]?.push(await take(server));
+  }
+  return taken;
+}
+
+function lowestMedian(samples: readonly Samples[]): number {
+  return Math.min(...samples.map(median));
+}
+
+function cpuOf(trial: Trial): number {
+  return trial.serverCpuUsPerPacket ?? Number.NaN;
+}
+
+function describe(trial: Trial): string {
+  const cpu = cpuOf(trial).toFixed(2);
+  return `${trial.deliveredPps.toFixed(0)} packets/s, ${(trial.loss * 100).toFixed(2)} % lost, ${cpu} us CPU/packet`;
+}
