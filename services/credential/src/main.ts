@@ -1,1 +1,36 @@
-export {};
+import { randomBytes } from "node:crypto";
+import { isEntryPoint, runMain } from "@culvert/config";
+import { createMemoryCredentialStore } from "@culvert/state";
+import { createLogger, createMetrics } from "@culvert/telemetry";
+import { credentialConfigSchema } from "./config-schema.ts";
+import { createCredentialService } from "./service.ts";
+
+/** Runs the credential service alone, its state in memory. `args` are command line arguments without the program. */
+export function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  return runMain(
+    "credential",
+    credentialConfigSchema,
+    async (config) => {
+      const store = createMemoryCredentialStore();
+      const metrics = createMetrics({ service: "credential" });
+      const service = createCredentialService(config, {
+        store,
+        clock: Date.now,
+        random: { bytes: (count) => randomBytes(count) },
+        logger: createLogger({ service: "credential", level: config.logLevel }),
+        metrics,
+      });
+      await service.start();
+      return {
+        stop: async () => {
+          await service.stop();
+          await store.close();
+          await metrics.shutdown();
+        },
+      };
+    },
+    { argv: args },
+  );
+}
+
+if (isEntryPoint(import.meta.url)) await main();

@@ -1,0 +1,206 @@
+import { readFileSync } from "node:fs";
+import { ConfigError } from "@culvert/config";
+import type { ServerTls } from "@culvert/contracts";
+import { KeyRing, type Revocation } from "@culvert/credentials";
+import { createOpsServer, type OpsServer, type ReadyState } from "@culvert/telemetry";
+import { bootstrap } from "./bootstrap.ts";
+import type { CredentialServiceConfig, GrpcConfig } from "./config.ts";
+import { FailureLimiter } from "./failure-limiter.ts";
+import { nodeCrypto } from "./hmac.ts";
+import { createApi } from "./http/api.ts";
+import type { Api } from "./http/context.ts";
+import { Issuer } from "./issuer.ts";
+import { createKeyFeed } from "./key-feed.ts";
+import { createKeyServer, type KeyServer } from "./key-service.ts";
+import { createCredentialMetrics } from "./metrics.ts";
+import type { CredentialServicePorts, KeyFeed, KeyWatch } from "./ports.ts";
+import { publishRevocation } from "./revocation-event.ts";
+import { Revoker } from "./revoker.ts";
+import { TokenAuthenticator } from "./tokens.ts";
+import { urisOf } from "./uris.ts";
+
+const PRUNE_MS = 60_000;
+
+/** Where the service listens. */
+export interface CredentialServiceInfo {
+  readonly api: { readonly host: string; readonly port: number; readonly url: string };
+  /** Absent when switched off. */
+  readonly grpc?: { readonly host: string; readonly port: number };
+  /** Absent when switched off. */
+  readonly ops?: { readonly host: string; readonly port: number };
+  /** `METHOD /path` of all that the API serves. */
+  readonly routes: readonly string[];
+}
+
+export interface CredentialService {
+  /**
+   * Brings the declared tenants into the store and listens. Rejects with a `ConfigError`, or with the error of what could
+   * not be listened on, and has closed everything again then.
+   */
+  start(): Promise<CredentialServiceInfo>;
+  /** Answers what has been asked, ends key watches and closes. Idempotent. */
+  stop(): Promise<void>;
+  ready(): ReadyState;
+  /** The keys for verifiers in this process; they need no gRPC. */
+  readonly keyFeed: KeyFeed;
+}
+
+/** The credential service: HTTP API, key feed and ops server over a store. */
+export function createCredentialService(
+  config: CredentialServiceConfig,
+  ports: CredentialServicePorts,
+): CredentialService {
+  const { store, clock, random, logger, metrics: meters } = ports;
+  const uris = ports.uris ?? (() => configured);
+  const configured = ports.uris === undefined ? urisOf(config) : { stun: [], turn: [] };
+  const tls = readTls(config.grpc.tls);
+
+  const ring = new KeyRing({ crypto: nodeCrypto });
+  const keyFeed = createKeyFeed(store, logger);
+  const metrics = createCredentialMetrics(meters, ring);
+  const limiter = new FailureLimiter(config.failures);
+  const issuer = new Issuer({ store, ring, config: config.issue, clock, random });
+  const onRevoked = (revocation: Revocation): void => {
+    metrics.revoked(revocation.subject.kind);
+    publishRevocation(ports.bus, revocation, logger);
+  };
+  const revoker = new Revoker({
+    store,
+    ring,
+    maxTtl: config.issue.maxTtl,
+    limit: config.maxRevocations,
+    clock,
+    onRevoked,
+  });
+  const onFailure = (): void => metrics.authenticationFailed("http");
+  const authenticator = new TokenAuthenticator({ store, adminToken: config.adminToken, limiter, clock, onFailure });
+
+  let api: Api | undefined;
+  let keyServer: KeyServer | undefined;
+  let ops: OpsServer | undefined;
+  let watch: KeyWatch | undefined;
+  let pruning: NodeJS.Timeout | undefined;
+  let serving = false;
+  let stopped: Promise<void> | undefined;
+
+  const prune = async (): Promise<void> => {
+    const now = issuer.now();
+    ring.prune(now);
+    try {
+      await store.pruneRevocations(now);
+    } catch (error) {
+      logger.warn({ err: error }, "expired revocations could not be removed from the store");
+    }
+  };
+
+  const ready = (): ReadyState => {
+    const busHealth = ports.bus?.health();
+    const checks = {
+      serving: serving ? "ok" : "not serving",
+      store: watch?.connected() === true ? "ok" : "the keys have not been read",
+      ...(busHealth === undefined ? {} : { bus: busHealth.up ? "ok" : (busHealth.reason ?? "down") }),
+    };
+    return { ready: Object.values(checks).every((check) => check === "ok"), checks };
+  };
+
+  const start = async (): Promise<CredentialServiceInfo> => {
+    await bootstrap(store, config, issuer.now());
+    watch = keyFeed.watch({
+      onSnapshot: (snapshot) => ring.replace(snapshot),
+      onChange: (change) => ring.apply(change),
+    });
+    await watch.ready;
+    pruning = setInterval(() => void prune(), PRUNE_MS);
+    pruning.unref();
+
+    const created = await createApi({ config, store, issuer, revoker, authenticator, metrics, random, uris }, logger);
+    api = created.api;
+    await api.listen({ host: config.http.host, port: config.http.port });
+    const address = api.server.address();
+    const port = typeof address === "object" && address !== null ? address.port : config.http.port;
+    const shownHost = urlHost(config.http.host);
+    const info = { api: { host: config.http.host, port, url: `http://${shownHost}:${port}` }, routes: created.routes };
+
+    const { enabled, host, port: grpcPort, token, maxWatchers } = config.grpc;
+    keyServer = enabled
+      ? createKeyServer({
+          host,
+          port: grpcPort,
+          token,
+          tls,
+          maxWatchers,
+          feed: keyFeed,
+          limiter,
+          metrics,
+          clock,
+          logger,
+        })
+      : undefined;
+    const grpc = await keyServer?.listen();
+    if (enabled && token === undefined && tls?.ca === undefined && !isLoopback(host)) {
+      logger.warn(
+        { host },
+        "the key feed tells every signing secret to whoever asks: set credential.grpc.token or tls.ca",
+      );
+    }
+    ops = config.ops.enabled
+      ? createOpsServer({ host: config.ops.host, port: config.ops.port, metrics: meters, ready, logger })
+      : undefined;
+    const opsInfo = await ops?.listen();
+    serving = true;
+    logger.info({ api: info.api.url, grpc, ops: opsInfo }, "credential service serves");
+    return { ...info, ...(grpc === undefined ? {} : { grpc }), ...(opsInfo === undefined ? {} : { ops: opsInfo }) };
+  };
+
+  const close = async (): Promise<void> => {
+    serving = false;
+    clearInterval(pruning);
+    await api?.close();
+    await keyServer?.close();
+    watch?.close();
+    await ops?.close();
+    logger.info("credential service stopped");
+  };
+  const stop = (): Promise<void> => {
+    stopped ??= close();
+    return stopped;
+  };
+
+  return {
+    start: async () => {
+      try {
+        return await start();
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+    ready,
+    keyFeed,
+  };
+}
+
+/** The host for a URL that a client on this machine can use. */
+function urlHost(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "::1" || host.startsWith("127.");
+}
+
+function readTls(files: GrpcConfig["tls"]): ServerTls | undefined {
+  if (files === undefined) return undefined;
+  const read = (name: "cert" | "key" | "ca", file: string): string => {
+    try {
+      return readFileSync(file, "utf8");
+    } catch {
+      throw new ConfigError(`credential.grpc.tls.${name}: ${file}: must name a readable PEM file`);
+    }
+  };
+  const pair = { cert: read("cert", files.cert), key: read("key", files.key) };
+  return files.ca === undefined ? pair : { ...pair, ca: read("ca", files.ca) };
+}
