@@ -1,3 +1,11 @@
+export {
+  type CertificateFiles,
+  CertificateKeeper,
+  type CertificateKeeperOptions,
+  type CertificatePair,
+  readCertificate,
+  readPem,
+} from "./certificate.ts";
 export { type Variable, variableName, variables } from "./environment.ts";
 export { ConfigError } from "./error.ts";
 export {

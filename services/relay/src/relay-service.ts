@@ -1,9 +1,8 @@
-import { ConfigError } from "@culvert/config";
+import { CertificateKeeper, ConfigError } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
 import { createOpsServer, type ReadyState } from "@culvert/telemetry";
 import { type TurnEvent, TurnServer } from "@culvert/turn";
 import { createAuthenticator } from "./adapters/authenticator.ts";
-import { CertificateKeeper } from "./adapters/certificate.ts";
 import { anonymiser, createTurnLog } from "./adapters/turn-log.ts";
 import { createTurnMetrics, type TurnMetrics } from "./adapters/turn-metrics.ts";
 import { hostAddresses, resolveRelayAddresses } from "./addresses.ts";
@@ -193,14 +192,19 @@ class Relay implements RelayService {
   #certificateKeeper(tls: NonNullable<RelayConfig["tls"]>): CertificateKeeper {
     const { dataPlane, logger } = this.#ports;
     return new CertificateKeeper({
-      config: tls,
-      logger,
+      prefix: "relay.tls",
+      files: tls,
       onChange: (certificate) => {
         for (const [id, { transport }] of this.#config.listeners.entries()) {
           if (transport === "tls") dataPlane.setCertificate(id, certificate);
         }
+        this.#metrics.countReload("certificate", true);
+        logger.info("certificate reloaded");
       },
-      onReload: (ok) => this.#metrics.countReload("certificate", ok),
+      onError: (problem) => {
+        this.#metrics.countReload("certificate", false);
+        logger.error({ problem }, "certificate not reloaded");
+      },
     });
   }
 

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { ConfigError } from "@culvert/config";
+import { readPem } from "@culvert/config";
 import { watchKeys } from "@culvert/contracts";
 import type { KeyChange, KeySnapshot } from "@culvert/credentials";
 import type { Logger } from "@culvert/telemetry";
@@ -49,12 +48,7 @@ function readPemFiles(files: PemFiles): PemFiles {
   const texts: { -readonly [Name in keyof PemFiles]: PemFiles[Name] } = {};
   for (const name of ["ca", "cert", "key"] as const) {
     const file = files[name];
-    if (file === undefined) continue;
-    try {
-      texts[name] = readFileSync(file, "utf8");
-    } catch {
-      throw new ConfigError(`relay.credential.tls.${name}: ${file}: must name a readable PEM file`);
-    }
+    if (file !== undefined) texts[name] = readPem(`relay.credential.tls.${name}`, file);
   }
   return texts;
 }
