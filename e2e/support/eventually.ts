@@ -1,0 +1,23 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+const INTERVAL_MS = 50;
+
+/** Calls `attempt` until it neither throws nor returns undefined. After `timeoutMs` the last failure is thrown. */
+export async function eventually<T>(
+  what: string,
+  attempt: () => T | undefined | Promise<T | undefined>,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const end = performance.now() + timeoutMs;
+  let last: unknown = "there was no result";
+  while (performance.now() < end) {
+    try {
+      const result = await attempt();
+      if (result !== undefined) return result;
+    } catch (error) {
+      last = error;
+    }
+    await sleep(INTERVAL_MS);
+  }
+  throw new Error(`${what}: not within ${timeoutMs} ms: ${last instanceof Error ? last.message : String(last)}`);
+}

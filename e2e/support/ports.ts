@@ -1,0 +1,49 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+const ATTEMPTS = 20;
+
+async function udpIsFree(port: number, ip: string): Promise<boolean> {
+  const socket = createSocket(ip.includes(":") ? "udp6" : "udp4");
+  try {
+    socket.bind(port, ip);
+    await once(socket, "listening");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
+
+async function tcpIsFree(port: number, ip: string): Promise<number | undefined> {
+  const server = createServer();
+  try {
+    server.listen(port, ip);
+    await once(server, "listening");
+    const address = server.address();
+    return typeof address === "object" ? address?.port : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    server.close();
+  }
+}
+
+async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const port = await tcpIsFree(0, "127.0.0.1");
+    if (port === undefined) continue;
+    const free = [await tcpIsFree(port, "::1"), await udpIsFree(port, "127.0.0.1"), await udpIsFree(port, "::1")];
+    if (free.every(Boolean)) return port;
+  }
+  throw new Error("no port is free for UDP and TCP on 127.0.0.1 and ::1");
+}
+
+/** Ports that nobody uses for UDP or TCP on 127.0.0.1 and ::1: for programs that must be told theirs. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
+}
