@@ -1,0 +1,44 @@
+import { randomBytes } from "node:crypto";
+import { createMemoryBus, type EventBus } from "@culvert/events";
+import type { RandomSource } from "@culvert/rendezvous";
+import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import { grpcKeySource, type KeySource } from "./adapters/key-source.ts";
+import type { SignalingConfig } from "./config.ts";
+
+/** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
+export interface SignalingPorts {
+  /** Joins the replicas. Default: one in memory, which makes this replica the only one. */
+  readonly bus?: EventBus;
+  /** Default: the credential service of `credential.target`, if there is one. */
+  readonly keys?: KeySource;
+  /** Milliseconds since the Unix epoch, never going back. */
+  readonly clock?: () => number;
+  readonly random?: RandomSource;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+}
+
+/** The ports with nothing missing but the keys. */
+export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
+  readonly keys: KeySource | undefined;
+  /** Whether the bus is the service's own, to be closed with it. */
+  readonly ownBus: boolean;
+}
+
+const monotonicClock = (): number => performance.timeOrigin + performance.now();
+
+const systemRandom: RandomSource = { bytes: (count) => randomBytes(count) };
+
+export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
+  const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });
+  const { target } = config.credential;
+  return {
+    bus: ports.bus ?? createMemoryBus(),
+    ownBus: ports.bus === undefined,
+    keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
+    clock: ports.clock ?? monotonicClock,
+    random: ports.random ?? systemRandom,
+    logger,
+    metrics: ports.metrics ?? createMetrics({ service: "signaling" }),
+  };
+}

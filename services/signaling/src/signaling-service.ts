@@ -1,0 +1,248 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { ConfigError } from "@culvert/config";
+import { DEFAULT_LIMITS, Hub, type HubEvent, type HubOutput, type Limits } from "@culvert/rendezvous";
+import { createOpsServer, type ReadyState } from "@culvert/telemetry";
+import { Gateway } from "./adapters/gateway.ts";
+import { createSignalingMetrics, type SignalingMetrics } from "./adapters/metrics.ts";
+import { ReplicaBus } from "./adapters/replica-bus.ts";
+import { Sources } from "./adapters/source.ts";
+import { Tokens } from "./adapters/tokens.ts";
+import type { SignalingConfig } from "./config.ts";
+import { HubLoop } from "./hub-loop.ts";
+import { type ResolvedPorts, resolvePorts, type SignalingPorts } from "./ports.ts";
+
+export interface SignalingInfo {
+  /** Where clients connect, with the port that was taken. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** `ws://host:port/v1/signaling`. */
+  readonly url: string;
+  /** Absent when the ops server is off. */
+  readonly ops?: { readonly host: string; readonly port: number };
+}
+
+export interface SignalingService {
+  /** Binds everything. Rejects with a ConfigError, or node's listen error; nothing stays open then. */
+  start(): Promise<SignalingInfo>;
+  /** Says goaway, waits until all clients went or `drain.timeout` is over, then closes everything. */
+  stop(): Promise<void>;
+  ready(): ReadyState;
+  /** Undefined until the service has started. */
+  readonly info: SignalingInfo | undefined;
+}
+
+/** Throws a ConfigError of one line if there is nowhere to get keys from. */
+export function createSignalingService(config: SignalingConfig, ports: SignalingPorts = {}): SignalingService {
+  const resolved = resolvePorts(config, ports);
+  const { keys } = resolved;
+  if (keys === undefined) {
+    throw new ConfigError(
+      "signaling.credential.target: missing: must be host:port of the credential service's gRPC listener (CULVERT_SIGNALING_CREDENTIAL_TARGET)",
+    );
+  }
+  return new Signaling(config, { ...resolved, keys });
+}
+
+class Signaling implements SignalingService {
+  readonly #config: SignalingConfig;
+  readonly #ports: ResolvedPorts;
+  readonly #tokens: Tokens;
+  readonly #hub: Hub;
+  readonly #loop: HubLoop;
+  readonly #gateway: Gateway;
+  readonly #replicas: ReplicaBus;
+  readonly #metrics: SignalingMetrics;
+  /** What was opened, to be closed in the opposite order. */
+  readonly #open: (() => void | Promise<void>)[] = [];
+  #info: SignalingInfo | undefined;
+  #stopping: Promise<void> | undefined;
+  #onEmpty: () => void = () => {};
+
+  constructor(config: SignalingConfig, ports: ResolvedPorts & { readonly keys: NonNullable<ResolvedPorts["keys"]> }) {
+    const replica = randomUUID();
+    const { clock, random, bus } = ports;
+    this.#config = config;
+    this.#ports = ports;
+    this.#tokens = new Tokens({ source: ports.keys, clock, onRevoked: () => this.#revoke() });
+    const limits = limitsOf(config);
+    const hubConfig = {
+      replica,
+      limits,
+      beaconMs: config.cluster.beaconInterval * 1000,
+      replicaTimeoutMs: config.cluster.replicaTimeout * 1000,
+      retransmitMs: 500,
+    };
+    this.#hub = new Hub(hubConfig, { random, signer: this.#tokens.signer });
+    this.#loop = new HubLoop(this.#hub, clock, (output) => this.#perform(output));
+    this.#replicas = new ReplicaBus(bus, replica);
+    this.#metrics = createSignalingMetrics(ports.metrics, {
+      connections: () => this.#hub.connections,
+      sessions: () => this.#hub.sessions,
+      replicas: () => this.#hub.replicas.length,
+      keys: () => this.#tokens.size,
+      keysConnected: () => this.#tokens.connected,
+      busUp: () => bus.health().up,
+    });
+    this.#gateway = new Gateway({
+      ...config.listen,
+      origins: config.origins,
+      sources: new Sources(config.trustedProxies),
+      maxConnections: config.maxConnections,
+      maxConnectionsPerSource: config.maxConnectionsPerSource,
+      maxPayload: limits.messageBytes,
+      pingMs: limits.pingMs,
+      handler: {
+        opened: (id) => this.#loop.run((hub, now) => hub.handleOpen(id, now)),
+        text: (id, text) => this.#loop.run((hub, now) => hub.handleText(id, text, now)),
+        closed: (id, clean) => {
+          this.#loop.run((hub, now) => hub.handleClosed(id, clean, now));
+          if (this.#hub.connections === 0) this.#onEmpty();
+        },
+        refused: (reason) => this.#metrics.refused(reason),
+      },
+    });
+  }
+
+  get info(): SignalingInfo | undefined {
+    return this.#info;
+  }
+
+  async start(): Promise<SignalingInfo> {
+    try {
+      this.#info = await this.#start();
+      return this.#info;
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drain().then(() => this.#close());
+    return this.#stopping;
+  }
+
+  ready(): ReadyState {
+    const bus = this.#ports.bus.health();
+    const checks = {
+      listener: this.#info === undefined ? "not bound yet" : "ok",
+      keys: this.#tokens.loaded ? "ok" : "the credential service has not sent its keys yet",
+      bus: bus.up ? "ok" : (bus.reason ?? "down"),
+      drain: this.#stopping === undefined ? "ok" : "the service stops",
+    };
+    return { ready: Object.values(checks).every((check) => check === "ok"), checks };
+  }
+
+  async #start(): Promise<SignalingInfo> {
+    const { bus, metrics, logger, ownBus } = this.#ports;
+    this.#open.push(() => metrics.shutdown());
+    if (ownBus) this.#open.push(() => bus.close());
+    this.#open.push(
+      bus.onError((error, subject) => logger.error({ err: error, subject }, "a bus message could not be handled")),
+      bus.onHealthChange(({ up, reason }) => logger.warn({ up, reason }, "bus health changed")),
+    );
+    this.#open.push(() => this.#loop.stop());
+    await this.#join();
+    this.#tokens.follow();
+    this.#open.push(() => this.#tokens.close());
+    const listen = await this.#gateway.listen();
+    this.#open.push(() => this.#gateway.stop());
+    const ops = this.#config.ops.enabled ? await this.#serveOps() : undefined;
+    const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
+    const url = `ws://${host}:${listen.port}/v1/signaling`;
+    logger.info({ listen, ops, replicas: this.#hub.replicas.length }, "signaling serves");
+    return { listen, url, ...(ops === undefined ? {} : { ops }) };
+  }
+
+  /** Gets to know the other replicas before any client comes. */
+  async #join(): Promise<void> {
+    const others = await this.#replicas.hasOthers();
+    await this.#replicas.subscribe((text) => this.#loop.run((hub, now) => hub.handleBus(text, now)));
+    this.#open.push(() => this.#replicas.unsubscribe());
+    this.#loop.run((hub, now) => hub.start(now));
+    if (others) await delay(this.#config.cluster.settle * 1000);
+  }
+
+  async #serveOps(): Promise<{ readonly host: string; readonly port: number }> {
+    const { metrics, logger } = this.#ports;
+    const ops = createOpsServer({ ...this.#config.ops, metrics, logger, ready: () => this.ready() });
+    const address = await ops.listen();
+    this.#open.push(() => ops.close());
+    return address;
+  }
+
+  #perform(output: HubOutput): void {
+    switch (output.kind) {
+      case "send":
+        this.#gateway.send(output.connection, output.text);
+        return;
+      case "close":
+        this.#gateway.close(output.connection, output.code, output.reason);
+        return;
+      case "verify":
+        void this.#tokens.verify(output.token).then((result) => {
+          this.#loop.run((hub, now) => hub.handleVerified(output.id, result, now));
+        });
+        return;
+      case "bus":
+        this.#publish(output.to, output.text);
+        return;
+      case "event":
+        this.#metrics.observe(output.event);
+        this.#log(output.event);
+    }
+  }
+
+  #publish(to: string, text: string): void {
+    try {
+      this.#replicas.publish(to, text);
+    } catch (error) {
+      // The links between replicas repeat what was lost.
+      this.#ports.logger.warn({ err: error }, "the bus did not take a message");
+    }
+  }
+
+  #log(event: HubEvent): void {
+    const { logger } = this.#ports;
+    if (event.name === "session") logger.info(event, `session ${event.change}`);
+    else if (event.name === "replica") logger.info(event, `replica ${event.change}`);
+    else if (event.name === "refused") logger.debug(event, "refused");
+  }
+
+  #revoke(): void {
+    this.#loop.run((hub, now) => hub.revoke((principal) => !this.#tokens.accepts(principal), now));
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#info === undefined) return;
+    const graceMs = this.#config.drain.timeout * 1000;
+    this.#gateway.drain();
+    this.#loop.run((hub, now) => hub.drain(graceMs, now));
+    if (this.#hub.connections > 0 && graceMs > 0) {
+      this.#ports.logger.info({ connections: this.#hub.connections, graceMs }, "signaling drains");
+      await new Promise<void>((resolve) => {
+        const deadline = setTimeout(resolve, graceMs);
+        this.#onEmpty = () => {
+          clearTimeout(deadline);
+          resolve();
+        };
+      });
+    }
+    this.#loop.run((hub, now) => hub.stop(now));
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#open.splice(0).reverse()) await close();
+    this.#ports.logger.info("signaling stopped");
+  }
+}
+
+function limitsOf({ session, limits }: SignalingConfig): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    ...limits,
+    helloTimeoutMs: session.helloTimeout * 1000,
+    resumeTtlMs: session.resumeTtl * 1000,
+    pingMs: session.pingInterval * 1000,
+  };
+}
