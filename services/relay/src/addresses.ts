@@ -1,17 +1,6 @@
-import { networkInterfaces } from "node:os";
-import { ConfigError } from "@culvert/config";
+import { automaticAddress, ConfigError, type HostAddress, hostAddresses } from "@culvert/config";
 import { canonicalIp } from "@culvert/stun";
 import type { ListenerConfig, RelayAddress } from "./config.ts";
-
-/** An address of a network interface. */
-export interface HostAddress {
-  readonly address: string;
-  readonly internal: boolean;
-}
-
-export function hostAddresses(): readonly HostAddress[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-}
 
 /** Brings every address to its canonical text and `auto` to the first address that is not loopback, IPv4 before IPv6. */
 export function resolveRelayAddresses(
@@ -25,9 +14,8 @@ export function resolveRelayAddresses(
 }
 
 function automatic(index: number, host: readonly HostAddress[]): string {
-  const usable = host.filter(({ address, internal }) => !internal && !address.startsWith("fe80:"));
-  const found = usable.find(({ address }) => !address.includes(":")) ?? usable[0];
-  if (found !== undefined) return canonical(found.address);
+  const found = automaticAddress(host);
+  if (found !== undefined) return canonical(found);
   throw new ConfigError(
     `relay.addresses[${index}]: auto: must be an address, since this host has none but loopback (CULVERT_RELAY_ADDRESSES)`,
   );

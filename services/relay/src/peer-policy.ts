@@ -1,8 +1,7 @@
-import { ConfigError } from "@culvert/config";
+import { ConfigError, type HostAddress } from "@culvert/config";
 import type { Logger } from "@culvert/telemetry";
 import { type FleetRelay, inAnyRange, type PeerPolicy, parsePeerPolicy } from "@culvert/turn";
 import { hostOfTarget, OwnBackends, type Resolver } from "./adapters/own-backends.ts";
-import type { HostAddress } from "./addresses.ts";
 import type { PeersConfig, RelayAddress, RelayConfig } from "./config.ts";
 
 const REFRESH_MS = 60_000;

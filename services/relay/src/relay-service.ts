@@ -1,11 +1,11 @@
-import { CertificateKeeper, ConfigError } from "@culvert/config";
+import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
 import { createOpsServer, type ReadyState } from "@culvert/telemetry";
 import { type TurnEvent, TurnServer } from "@culvert/turn";
 import { createAuthenticator } from "./adapters/authenticator.ts";
 import { anonymiser, createTurnLog } from "./adapters/turn-log.ts";
 import { createTurnMetrics, type TurnMetrics } from "./adapters/turn-metrics.ts";
-import { hostAddresses, resolveRelayAddresses } from "./addresses.ts";
+import { resolveRelayAddresses } from "./addresses.ts";
 import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
 import { ControlLoop } from "./control-loop.ts";

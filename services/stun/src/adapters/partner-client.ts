@@ -1,0 +1,99 @@
+import { readPem } from "@culvert/config";
+import {
+  bearerMetadata,
+  channelCredentials,
+  type DescribeResponse,
+  KEEPALIVE,
+  PartnerServiceClient,
+} from "@culvert/contracts";
+import { canonicalIp } from "@culvert/stun";
+import type { Logger } from "@culvert/telemetry";
+import type { AskPartner, PartnerAddress } from "@culvert/turn";
+import type { PartnerConfig } from "../config.ts";
+
+export interface PartnerClientOptions {
+  readonly config: PartnerConfig & { readonly target: string };
+  readonly logger: Logger;
+  /** Called when the partner comes, changes its addresses, or goes (undefined). */
+  readonly onPartner: (partner: PartnerAddress | undefined) => void;
+  readonly onAsked: (outcome: "ok" | "failed") => void;
+}
+
+const DEADLINE_MS = 1_000;
+
+/** Knows the partner's addresses and has it send. */
+export class PartnerClient {
+  readonly #options: PartnerClientOptions;
+  readonly #client: PartnerServiceClient;
+  readonly #metadata: ReturnType<typeof bearerMetadata>;
+  #timer: NodeJS.Timeout | undefined;
+  #known = "";
+  #closed = false;
+
+  /** Throws a ConfigError for a PEM file that cannot be read. */
+  constructor(options: PartnerClientOptions) {
+    const { target, tls, token } = options.config;
+    this.#options = options;
+    this.#metadata = bearerMetadata(token);
+    this.#client = new PartnerServiceClient(target, channelCredentials(tls === undefined ? undefined : readTls(tls)), {
+      ...KEEPALIVE,
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.max_reconnect_backoff_ms": 5_000,
+    });
+  }
+
+  /** Whether the partner answered last time. */
+  get up(): boolean {
+    return this.#known !== "";
+  }
+
+  /** Asks for the partner's addresses, now and again and again. */
+  start(): void {
+    this.#client.describe({}, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error, response) => {
+      if (this.#closed) return;
+      this.#learn(error === null ? addressOf(response) : undefined, error?.message);
+      this.#timer = setTimeout(() => this.start(), this.#options.config.interval * 1000);
+      this.#timer.unref();
+    });
+  }
+
+  ask({ datagram, destination, fromAlternatePort }: AskPartner): void {
+    const request = { datagram: Buffer.from(datagram), destination, fromAlternatePort };
+    this.#client.respond(request, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error) => {
+      if (!this.#closed) this.#options.onAsked(error === null ? "ok" : "failed");
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#client.close();
+  }
+
+  #learn(partner: PartnerAddress | undefined, problem?: string): void {
+    const known = partner === undefined ? "" : JSON.stringify(partner);
+    if (known === this.#known) return;
+    const { logger, onPartner } = this.#options;
+    this.#known = known;
+    if (partner === undefined) logger.warn({ problem }, "partner is gone: no answers from another address");
+    else logger.info({ partner }, "partner answers from its address");
+    onPartner(partner);
+  }
+}
+
+function addressOf({ primary, alternate }: DescribeResponse): PartnerAddress | undefined {
+  const ip = primary === undefined ? undefined : canonicalIp(primary.ip);
+  if (ip === undefined || primary === undefined || alternate === undefined) return undefined;
+  return { ip, primaryPort: primary.port, alternatePort: alternate.port };
+}
+
+type PemFiles = NonNullable<PartnerConfig["tls"]>;
+
+function readTls(files: PemFiles): PemFiles {
+  const texts: { -readonly [Name in keyof PemFiles]: PemFiles[Name] } = {};
+  for (const name of ["ca", "cert", "key"] as const) {
+    const file = files[name];
+    if (file !== undefined) texts[name] = readPem(`stun.partner.tls.${name}`, file);
+  }
+  return texts;
+}

@@ -1,0 +1,110 @@
+import { readPem } from "@culvert/config";
+import {
+  type DescribeResponse,
+  hasBearer,
+  KEEPALIVE,
+  type PartnerServiceServer,
+  PartnerServiceService,
+  type RespondRequest,
+  type RespondResponse,
+  serverCredentials,
+} from "@culvert/contracts";
+import { decodeMessage, MessageClass, Method, parseIp, type TransportAddress } from "@culvert/stun";
+import { type Metadata, Server, type sendUnaryData, status } from "@grpc/grpc-js";
+import type { PartnerConfig } from "../config.ts";
+
+/** Sends from one of the two ports of this server's own address. False where it has no such listener. */
+export type SendFrom = (datagram: Uint8Array, destination: TransportAddress, alternatePort: boolean) => boolean;
+
+export interface PartnerServerOptions {
+  readonly config: PartnerConfig & { readonly listen: NonNullable<PartnerConfig["listen"]> };
+  /** This server's two addresses, as clients know them. */
+  readonly describe: () => { readonly primary: TransportAddress; readonly alternate: TransportAddress };
+  readonly send: SendFrom;
+  readonly onRespond: (outcome: "sent" | "refused" | "unauthenticated") => void;
+}
+
+export interface PartnerServer {
+  /** Rejects when the address cannot be listened on. */
+  listen(): Promise<TransportAddress>;
+  close(): Promise<void>;
+}
+
+/** The largest datagram that is sent for a partner: a STUN response with padding stays within one Ethernet frame. */
+const MAX_DATAGRAM = 1500;
+
+/** Serves `PartnerService`: answers "from the other address" for a server that has only one. */
+export function createPartnerServer(options: PartnerServerOptions): PartnerServer {
+  const { config, describe, send, onRespond } = options;
+  const server = new Server({ ...KEEPALIVE, "grpc.max_receive_message_length": 64 * 1024 });
+
+  const authenticated = (metadata: Metadata, callback: sendUnaryData<never>): boolean => {
+    if (hasBearer(metadata, config.token)) return true;
+    onRespond("unauthenticated");
+    callback({ code: status.UNAUTHENTICATED, details: "the token of the partners is needed" });
+    return false;
+  };
+  const service: PartnerServiceServer = {
+    describe: ({ metadata }, callback: sendUnaryData<DescribeResponse>) => {
+      if (authenticated(metadata, callback)) callback(null, describe());
+    },
+    respond: ({ metadata, request }, callback: sendUnaryData<RespondResponse>) => {
+      if (!authenticated(metadata, callback)) return;
+      const problem = problemOf(request);
+      const { destination, datagram, fromAlternatePort } = request;
+      const sent = problem === undefined && destination !== undefined && send(datagram, destination, fromAlternatePort);
+      onRespond(sent ? "sent" : "refused");
+      if (sent) callback(null, {});
+      else callback({ code: status.INVALID_ARGUMENT, details: problem ?? "there is no such address here" });
+    },
+  };
+  server.addService(PartnerServiceService, service);
+
+  return {
+    listen: () => {
+      const { ip, port, tls } = config.listen;
+      const host = ip.includes(":") ? `[${ip}]` : ip;
+      return new Promise((resolve, reject) => {
+        server.bindAsync(
+          `${host}:${port}`,
+          serverCredentials(tls === undefined ? undefined : readTls(tls)),
+          (error, bound) => {
+            if (error === null) resolve({ ip, port: bound });
+            else
+              reject(
+                Object.assign(error, { name: "ListenError", message: `listen grpc ${host}:${port}: ${error.message}` }),
+              );
+          },
+        );
+      });
+    },
+    close: () =>
+      new Promise((resolve) => {
+        const forced = setTimeout(() => server.forceShutdown(), 500);
+        server.tryShutdown(() => {
+          clearTimeout(forced);
+          resolve();
+        });
+      }),
+  };
+}
+
+/** A partner may have this server send a Binding response and nothing else. */
+function problemOf({ datagram, destination }: RespondRequest): string | undefined {
+  if (destination === undefined || parseIp(destination.ip) === undefined) return "the destination is no IP address";
+  if (destination.port < 1 || destination.port > 65_535) return "the port of the destination is not 1 to 65535";
+  if (datagram.length > MAX_DATAGRAM) return `the datagram is longer than ${MAX_DATAGRAM} bytes`;
+  const decoded = decodeMessage(datagram);
+  if (!decoded.ok || decoded.message.method !== Method.Binding || decoded.message.class !== MessageClass.Success) {
+    return "the datagram is no Binding response";
+  }
+  return undefined;
+}
+
+function readTls({ cert, key, ca }: { readonly cert: string; readonly key: string; readonly ca?: string }) {
+  return {
+    cert: readPem("stun.partner.listen.tls.cert", cert),
+    key: readPem("stun.partner.listen.tls.key", key),
+    ...(ca === undefined ? {} : { ca: readPem("stun.partner.listen.tls.ca", ca) }),
+  };
+}

@@ -1,0 +1,183 @@
+import {
+  coturn,
+  grpcClientTls,
+  grpcTarget,
+  ipAddress,
+  listenPort,
+  logLevel,
+  opsSection,
+  sharedToken,
+} from "@culvert/config";
+import { z } from "zod";
+import type { StunConfig } from "./config.ts";
+
+const external = () => coturn(ipAddress(), "external-ip").exactOptional();
+
+const listener = z.strictObject({
+  transport: z.enum(["udp", "tcp", "tls"]).describe("What clients speak: STUN over UDP, TCP or TLS."),
+  ip: coturn(z.union([z.literal("auto"), ipAddress()]), "listening-ip")
+    .default("0.0.0.0")
+    .describe("Address of this host; auto: the first that is not loopback. 0.0.0.0 and :: take all."),
+  port: coturn(listenPort(), "listening-port", "tls-listening-port")
+    .default(3478)
+    .describe("Port of the listener; 0 takes a free one."),
+  external: external().describe("Address that clients know it by, where that is another one."),
+});
+
+const alternateIp = z.strictObject({
+  ip: ipAddress().describe("Second address of this host."),
+  external: external().describe("Address that clients know it by, where that is another one."),
+});
+
+/** An address, or coturn's `public/private`. */
+const alternateText = z
+  .string()
+  .transform((text) => {
+    const [first = "", second, ...rest] = text.split("/");
+    return second === undefined || rest.length > 0 ? { ip: text } : { ip: second, external: first };
+  })
+  .pipe(alternateIp);
+
+const alternate = z
+  .strictObject({
+    port: coturn(listenPort(), "alt-listening-port")
+      .default(3479)
+      .describe("Second port, on every address that serves UDP; 0 takes a free one."),
+    ips: coturn(z.array(z.union([alternateText, alternateIp])), "alt-listening-ip")
+      .default([])
+      .describe("Second address, one for each family: plain or public/private. Without, a partner stands in for it."),
+  })
+  .exactOptional()
+  .describe("Behaviour discovery (RFC 5780). The first UDP listener of each family is the primary. Off when absent.");
+
+const partner = z
+  .strictObject({
+    target: grpcTarget()
+      .exactOptional()
+      .describe("host:port of the partner's gRPC listener: it answers from its address."),
+    token: sharedToken().describe("Token shared by the two partners. It keeps others from sending with our address."),
+    tls: grpcClientTls(),
+    interval: z
+      .number()
+      .min(0.1)
+      .max(3600)
+      .default(5)
+      .describe("Seconds between two questions for the partner's addresses."),
+    listen: z
+      .strictObject({
+        ip: ipAddress().default("0.0.0.0").describe("Address of the gRPC listener."),
+        port: listenPort().default(3480).describe("TCP port of the gRPC listener; 0 takes a free one."),
+        tls: z
+          .strictObject({
+            cert: z.string().describe("PEM file: the certificate."),
+            key: z.string().describe("PEM file: the private key."),
+            ca: z.string().exactOptional().describe("PEM file: partners must present a certificate it signed (mTLS)."),
+          })
+          .exactOptional()
+          .describe("TLS of the gRPC listener; plaintext when absent."),
+      })
+      .exactOptional()
+      .describe("gRPC listener on which this server is a partner to another. Off when absent."),
+  })
+  .exactOptional()
+  .describe("Another STUN server that answers from its address where this one has none of its own.");
+
+const bytes = () => z.int().min(1024).max(1_073_741_824);
+const milliseconds = () => z.int().min(100).max(3_600_000);
+const MIB = 1024 * 1024;
+
+const dataPlane = z
+  .strictObject({
+    recvBufferSize: bytes()
+      .default(4 * MIB)
+      .describe("SO_RCVBUF of UDP listeners in bytes; the kernel may grant less."),
+    sendBufferSize: bytes()
+      .default(4 * MIB)
+      .describe("SO_SNDBUF of UDP listeners in bytes; the kernel may grant less."),
+    streamFirstMessageMs: milliseconds()
+      .default(15_000)
+      .describe("Milliseconds from accept to the first message, the TLS handshake included."),
+    streamFrameMs: milliseconds()
+      .default(15_000)
+      .describe("Milliseconds from the first byte of a message to its last."),
+    streamIdleMs: milliseconds().default(60_000).describe("Milliseconds a stream may be idle."),
+    maxStreams: z.int().min(1).default(20_000).describe("Open TCP and TLS clients."),
+    maxStreamsPerSource: z
+      .int()
+      .min(1)
+      .default(256)
+      .describe("Open TCP and TLS clients of one IPv4 address or IPv6 /64."),
+  })
+  .prefault({})
+  .describe("Sockets and their buffers.");
+
+/** Section `stun`. */
+export const stunConfigSchema: z.ZodType<StunConfig> = z
+  .strictObject({
+    listeners: z
+      .array(listener)
+      .min(1)
+      .default([
+        { transport: "udp", ip: "0.0.0.0", port: 3478 },
+        { transport: "tcp", ip: "0.0.0.0", port: 3478 },
+      ])
+      .describe("Where clients are served."),
+    tls: z
+      .strictObject({
+        cert: coturn(z.string(), "cert").describe("PEM file: the certificate, the intermediates after it."),
+        key: coturn(z.string(), "pkey").describe("PEM file: the private key."),
+        checkInterval: z
+          .number()
+          .positive()
+          .max(86_400)
+          .default(10)
+          .describe("Seconds between looks at the two files. New ones serve new sessions; so does SIGHUP at once."),
+      })
+      .exactOptional()
+      .describe("Certificate of the TLS listeners."),
+    alternate,
+    partner,
+    dataPlane,
+    ops: opsSection(9102),
+    logLevel: logLevel(),
+  })
+  .check(checkTls, checkAlternate, checkPartner);
+
+type Context = z.core.ParsePayload<StunConfig>;
+
+function refuse({ issues, value }: Context, path: readonly PropertyKey[], message: string): void {
+  issues.push({ code: "custom", input: value, path: [...path], message });
+}
+
+function checkTls(context: Context): void {
+  const { listeners, tls } = context.value;
+  const index = listeners.findIndex(({ transport }) => transport === "tls");
+  if (index >= 0 && tls === undefined) {
+    refuse(context, ["listeners", index, "transport"], "needs stun.tls.cert and stun.tls.key");
+  }
+}
+
+function checkAlternate(context: Context): void {
+  const { listeners, alternate: second } = context.value;
+  if (second === undefined) return;
+  if (!listeners.some(({ transport }) => transport === "udp")) {
+    refuse(context, ["listeners"], "must have a UDP listener for stun.alternate");
+  }
+  for (const [index, { transport, ip, external: known }] of listeners.entries()) {
+    const wildcard = ip === "0.0.0.0" || ip === "::";
+    if (transport !== "udp" || !wildcard) continue;
+    if (second.ips.length > 0 || known === undefined) {
+      refuse(
+        context,
+        ["listeners", index, "ip"],
+        "must be one address, or auto, since stun.alternate tells it to clients",
+      );
+    }
+  }
+}
+
+function checkPartner(context: Context): void {
+  const { partner: other, alternate: second } = context.value;
+  if (other === undefined || second !== undefined) return;
+  refuse(context, ["partner"], "needs stun.alternate, since partners answer from two ports");
+}

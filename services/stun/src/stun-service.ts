@@ -1,0 +1,251 @@
+import { CertificateKeeper, hostAddresses } from "@culvert/config";
+import {
+  type BoundListener,
+  type Clock,
+  createNodeDataPlane,
+  type DataPlane,
+  type DataPlaneEvent,
+} from "@culvert/dataplane";
+import { familyOf, type TransportAddress } from "@culvert/stun";
+import {
+  createLogger,
+  createMetrics,
+  createOpsServer,
+  type Logger,
+  type Metrics,
+  type ReadyState,
+} from "@culvert/telemetry";
+import { type DataPlaneCommand, type RandomSource, type StunListenerConfig, StunServer } from "@culvert/turn";
+import { monotonicClock } from "./adapters/clock.ts";
+import { nodeRandom } from "./adapters/node-random.ts";
+import { PartnerClient } from "./adapters/partner-client.ts";
+import { createPartnerServer, type SendFrom } from "./adapters/partner-server.ts";
+import { createStunMetrics, type StunMetrics } from "./adapters/stun-metrics.ts";
+import type { PartnerConfig, StunConfig } from "./config.ts";
+import { planListeners } from "./listeners.ts";
+
+/** What a STUN server takes from outside. Whatever is absent is the real thing, made from the configuration. */
+export interface StunPorts {
+  readonly dataPlane?: DataPlane;
+  readonly clock?: Clock;
+  readonly random?: RandomSource;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+}
+
+export interface StunInfo {
+  /** The configured listeners in their order, then those of behaviour discovery, with the ports that were taken. */
+  readonly listeners: readonly {
+    readonly transport: "udp" | "tcp" | "tls";
+    readonly ip: string;
+    readonly port: number;
+  }[];
+  /** The gRPC listener for the partner. Absent when there is none. */
+  readonly partner?: TransportAddress;
+  /** Absent when the ops server is off. */
+  readonly ops?: { readonly host: string; readonly port: number };
+}
+
+export interface StunService {
+  /** Binds everything. Rejects with a ConfigError or a ListenError of one line; nothing stays open then. */
+  start(): Promise<StunInfo>;
+  /** Closes everything. There is no state that clients would lose. */
+  stop(): Promise<void>;
+  /** Reads the certificate again. One that cannot be used is logged and left; the old one goes on. */
+  reload(): void;
+  ready(): ReadyState;
+}
+
+/** Throws a ConfigError of one line for files that cannot be read. */
+export function createStunService(config: StunConfig, ports: StunPorts = {}): StunService {
+  return new Stun(config, ports);
+}
+
+class Stun implements StunService {
+  readonly #config: StunConfig;
+  readonly #clock: Clock;
+  readonly #random: RandomSource;
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #dataPlane: DataPlane;
+  readonly #counters: StunMetrics;
+  readonly #certificate: CertificateKeeper | undefined;
+  readonly #partner: PartnerClient | undefined;
+  /** What was opened, to be closed in the opposite order. */
+  readonly #open: (() => void | Promise<void>)[] = [];
+  #server: StunServer | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: StunConfig, ports: StunPorts) {
+    this.#config = config;
+    this.#clock = ports.clock ?? monotonicClock;
+    this.#random = ports.random ?? nodeRandom;
+    this.#logger = ports.logger ?? createLogger({ service: "stun", level: config.logLevel });
+    this.#metrics = ports.metrics ?? createMetrics({ service: "stun" });
+    this.#dataPlane = ports.dataPlane ?? createNodeDataPlane({ clock: this.#clock, ...config.dataPlane });
+    this.#counters = createStunMetrics(this.#metrics.meter, this.#dataPlane, {
+      partnerUp: () => this.#partner?.up,
+      certificateNotAfter: () => this.#certificate?.notAfter,
+    });
+    this.#certificate = config.tls === undefined ? undefined : this.#certificateKeeper(config.tls);
+    this.#partner = config.partner === undefined ? undefined : this.#partnerClient(config.partner);
+  }
+
+  async start(): Promise<StunInfo> {
+    try {
+      return await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#close();
+    return this.#stopping;
+  }
+
+  reload(): void {
+    this.#certificate?.reload();
+  }
+
+  ready(): ReadyState {
+    const listeners = this.#server === undefined ? "not bound yet" : "ok";
+    // Without its partner the server still answers from where it was asked.
+    const partner = this.#partner === undefined || this.#partner.up ? "ok" : "does not answer";
+    return { ready: listeners === "ok", checks: { listeners, ...(this.#partner === undefined ? {} : { partner }) } };
+  }
+
+  async #start(): Promise<StunInfo> {
+    this.#open.push(
+      () => this.#metrics.shutdown(),
+      () => this.#dataPlane.close(),
+    );
+    const listeners = await this.#listen();
+    const server = new StunServer({ listeners }, { random: this.#random });
+    this.#server = server;
+    this.#dataPlane.onEvents((events) => this.#take(server, events));
+    this.#certificate?.follow();
+    this.#partner?.start();
+    this.#open.push(
+      () => this.#certificate?.close(),
+      () => this.#partner?.close(),
+    );
+    const partner = await this.#servePartner(listeners);
+    const ops = this.#config.ops.enabled ? await this.#serveOps() : undefined;
+    const bound = listeners.map(({ transport, address }) => ({ transport: stunTransport(transport), ...address }));
+    this.#logger.info({ listeners: bound, partner, ops }, "stun serves");
+    return { listeners: bound, ...(partner === undefined ? {} : { partner }), ...(ops === undefined ? {} : { ops }) };
+  }
+
+  async #listen(): Promise<readonly StunListenerConfig[]> {
+    const bound = new Map<number, BoundListener>();
+    const listeners: StunListenerConfig[] = [];
+    for (const planned of planListeners(this.#config, hostAddresses())) {
+      const { id, transport, external, alternateIp, alternatePort, samePortAs } = planned;
+      const port = (samePortAs === undefined ? undefined : bound.get(samePortAs)?.local.port) ?? planned.local.port;
+      const certificate = transport === "tls" ? this.#certificate?.current : undefined;
+      const spec = { id, transport, local: { ip: planned.local.ip, port }, mode: "stun" } as const;
+      const listener = await this.#dataPlane.listen(certificate === undefined ? spec : { ...spec, certificate });
+      bound.set(id, listener);
+      const advertised = external === undefined ? {} : { advertised: { ip: external, port: listener.local.port } };
+      listeners.push({ id, transport, address: listener.local, ...advertised, alternateIp, alternatePort });
+    }
+    return listeners;
+  }
+
+  #take(server: StunServer, events: readonly DataPlaneEvent[]): void {
+    const now = this.#clock();
+    const commands: DataPlaneCommand[] = [];
+    for (const event of events) {
+      if (event.type !== "client-input") continue;
+      for (const output of server.handleClientInput(event.client, event.bytes, now)) {
+        if (output.type === "send") commands.push(output);
+        else if (output.type === "event") this.#counters.observe(output);
+        else this.#partner?.ask(output);
+      }
+    }
+    if (commands.length > 0) this.#dataPlane.apply(commands);
+  }
+
+  #certificateKeeper(tls: NonNullable<StunConfig["tls"]>): CertificateKeeper {
+    return new CertificateKeeper({
+      prefix: "stun.tls",
+      files: tls,
+      onChange: (certificate) => {
+        for (const [id, { transport }] of this.#config.listeners.entries()) {
+          if (transport === "tls") this.#dataPlane.setCertificate(id, certificate);
+        }
+        this.#counters.countReload(true);
+        this.#logger.info("certificate reloaded");
+      },
+      onError: (problem) => {
+        this.#counters.countReload(false);
+        this.#logger.error({ problem }, "certificate not reloaded");
+      },
+    });
+  }
+
+  #partnerClient(config: PartnerConfig): PartnerClient | undefined {
+    const { target } = config;
+    if (target === undefined) return undefined;
+    return new PartnerClient({
+      config: { ...config, target },
+      logger: this.#logger,
+      onPartner: (partner) => this.#server?.setPartners(partner === undefined ? [] : [partner]),
+      onAsked: (outcome) => this.#counters.countAsked(outcome),
+    });
+  }
+
+  async #servePartner(listeners: readonly StunListenerConfig[]): Promise<TransportAddress | undefined> {
+    const { partner } = this.#config;
+    const listen = partner?.listen;
+    if (partner === undefined || listen === undefined) return undefined;
+    const own = listeners.filter(({ transport, alternateIp }) => transport === "udp" && alternateIp !== true);
+    const primary = own.find(({ alternatePort }) => alternatePort !== true);
+    const alternate = own.find(
+      ({ alternatePort, address }) =>
+        alternatePort === true && primary !== undefined && familyOf(address.ip) === familyOf(primary.address.ip),
+    );
+    if (primary === undefined || alternate === undefined) return undefined;
+    const server = createPartnerServer({
+      config: { ...partner, listen },
+      describe: () => ({
+        primary: primary.advertised ?? primary.address,
+        alternate: alternate.advertised ?? alternate.address,
+      }),
+      send: this.#sender(primary, alternate),
+      onRespond: (outcome) => this.#counters.countRespond(outcome),
+    });
+    const address = await server.listen();
+    this.#open.push(() => server.close());
+    return address;
+  }
+
+  #sender(primary: StunListenerConfig, alternate: StunListenerConfig): SendFrom {
+    return (bytes, { ip, port }, alternatePort) => {
+      const listener = alternatePort ? alternate : primary;
+      if (familyOf(ip) !== familyOf(listener.address.ip)) return false;
+      const client = { listener: listener.id, remote: { ip, port } };
+      this.#dataPlane.apply([{ type: "send", to: "client", client, bytes }]);
+      return true;
+    };
+  }
+
+  async #serveOps(): Promise<{ readonly host: string; readonly port: number }> {
+    const options = { metrics: this.#metrics, logger: this.#logger, ready: () => this.ready() };
+    const ops = createOpsServer({ ...this.#config.ops, ...options });
+    const address = await ops.listen();
+    this.#open.push(() => ops.close());
+    return address;
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#open.splice(0).reverse()) await close();
+    this.#logger.info("stun stopped");
+  }
+}
+
+function stunTransport(transport: StunListenerConfig["transport"]): "udp" | "tcp" | "tls" {
+  return transport === "dtls" ? "udp" : transport;
+}
