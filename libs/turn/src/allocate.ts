@@ -1,9 +1,11 @@
 import { type AddressFamily, Attr, attribute, ErrorCode, familyOf, TransportProtocol } from "@culvert/stun";
 import type { AllocatePlan } from "./allocate-attempts.ts";
 import type { Core } from "./core.ts";
+import { refuseOtherUser } from "./own-allocation.ts";
 import { sameOwner } from "./quotas.ts";
 import { refuse, send } from "./reply.ts";
 import type { AuthenticatedRequest } from "./request.ts";
+import { sameTransaction } from "./tuple.ts";
 
 type Parsed = { readonly ok: true; readonly plan: AllocatePlan } | { readonly ok: false; readonly code: number };
 
@@ -11,23 +13,18 @@ type Parsed = { readonly ok: true; readonly plan: AllocatePlan } | { readonly ok
 export function handleAllocate(core: Core, request: AuthenticatedRequest): void {
   const { client, message, identity } = request;
   const existing = core.allocations.get(client);
-  if (existing !== undefined) {
-    if (!sameOwner(existing.owner, identity.owner)) {
-      refuse(core, request, ErrorCode.WrongCredentials);
-      return;
-    }
-    const sameTransaction = existing.transactionId.every((byte, index) => byte === message.transactionId[index]);
-    if (!sameTransaction) {
-      refuse(core, request, ErrorCode.AllocationMismatch);
-      return;
-    }
+  const attempt = core.attempts.get(client)?.request;
+  const owner = existing?.owner ?? attempt?.identity.owner;
+  if (owner !== undefined && !sameOwner(owner, identity.owner)) {
+    refuseOtherUser(core, request);
+    return;
+  }
+  if (existing !== undefined && sameTransaction(existing.transactionId, message.transactionId)) {
     send(core, request, existing.response);
     return;
   }
-  const attempt = core.attempts.get(client);
-  if (attempt !== undefined) {
-    const own = sameOwner(attempt.request.identity.owner, identity.owner);
-    refuse(core, request, own ? ErrorCode.AllocationMismatch : ErrorCode.WrongCredentials);
+  if (owner !== undefined) {
+    refuse(core, request, ErrorCode.AllocationMismatch);
     return;
   }
 

@@ -1,4 +1,4 @@
-import { Attr, ErrorCode } from "@culvert/stun";
+import { Attr, type AttributeType, ErrorCode } from "@culvert/stun";
 import { allowedPeer } from "./allowed-peer.ts";
 import type { Core } from "./core.ts";
 import { ownAllocation } from "./own-allocation.ts";
@@ -6,13 +6,21 @@ import { type AllowedPeer, hasRoomForPermissions, installPermission } from "./pe
 import { refuse, succeed } from "./reply.ts";
 import type { AuthenticatedRequest } from "./request.ts";
 
+/** An XOR-PEER-ADDRESS, well-formed or not. */
+const ANY_PEER: AttributeType<true> = {
+  ...Attr.DontFragment,
+  type: Attr.XorPeerAddress.type,
+  name: Attr.XorPeerAddress.name,
+  read: () => true,
+};
+
 /** A CreatePermission request (RFC 8656 section 10.2): all of its peers get a permission, or none. */
 export function handleCreatePermission(core: Core, request: AuthenticatedRequest): void {
   const { message, now } = request;
   const allocation = ownAllocation(core, request);
   if (allocation === undefined) return;
   const addresses = message.getAll(Attr.XorPeerAddress);
-  if (addresses.length === 0) {
+  if (addresses.length === 0 || addresses.length < message.getAll(ANY_PEER).length) {
     refuse(core, request, ErrorCode.BadRequest);
     return;
   }

@@ -10,6 +10,7 @@ import { handleCreatePermission } from "./create-permission.ts";
 import { handleRefresh } from "./refresh.ts";
 import { refuse } from "./reply.ts";
 import type { AuthenticatedRequest, Request } from "./request.ts";
+import { sameTransaction } from "./tuple.ts";
 
 const OPEN_REQUESTS: ReadonlyMap<number, (core: Core, request: Request) => void> = new Map([
   [Method.Binding, handleBinding],
@@ -167,6 +168,6 @@ function isAcceptable(core: Core, request: Request | AuthenticatedRequest): bool
 }
 
 function isBeingMade(core: Core, { client, message }: Request): boolean {
-  const id = core.attempts.get(client)?.request.message.transactionId;
-  return id?.every((byte, index) => byte === message.transactionId[index]) ?? false;
+  const attempt = core.attempts.get(client)?.request;
+  return attempt !== undefined && sameTransaction(attempt.message.transactionId, message.transactionId);
 }

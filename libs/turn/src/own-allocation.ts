@@ -16,17 +16,21 @@ export function ownAllocation(core: Core, request: AuthenticatedRequest): Alloca
     return undefined;
   }
   if (!sameOwner(allocation.owner, request.identity.owner)) {
-    const { owner } = request.identity;
-    core.out.event({
-      type: "event",
-      name: "auth-failed",
-      code: ErrorCode.WrongCredentials,
-      reason: "other-user",
-      tenant: owner.tenant,
-      client: request.client,
-    });
-    refuse(core, request, ErrorCode.WrongCredentials);
+    refuseOtherUser(core, request);
     return undefined;
   }
   return allocation;
+}
+
+/** Answers another user's request on a 5-tuple that is taken. */
+export function refuseOtherUser(core: Core, request: AuthenticatedRequest): void {
+  core.out.event({
+    type: "event",
+    name: "auth-failed",
+    code: ErrorCode.WrongCredentials,
+    reason: "other-user",
+    tenant: request.identity.owner.tenant,
+    client: request.client,
+  });
+  refuse(core, request, ErrorCode.WrongCredentials);
 }

@@ -133,6 +133,7 @@ export class Lab {
 
   /** The events of this name so far. */
   events<Name extends TurnEventName>(name: Name): readonly Extract<TurnEvent, { name: Name }>[] {
+    this.settle();
     return this.outputs.filter(
       (output): output is Extract<TurnEvent, { name: Name }> => output.type === "event" && output.name === name,
     );
@@ -140,6 +141,7 @@ export class Lab {
 
   /** The reasons of all drops so far. */
   drops(): readonly string[] {
+    this.settle();
     return this.events("dropped").map(({ reason }) => reason);
   }
 
