@@ -1,0 +1,5 @@
+import type { FuzzTarget } from "../src/target.ts";
+import { stun } from "./stun.ts";
+
+/** All targets, in the order they run. */
+export const targets: readonly FuzzTarget[] = [stun];
