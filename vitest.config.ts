@@ -15,7 +15,7 @@ export default defineConfig({
       project("unit", [
         "libs/{stun,turn,credentials,rendezvous,testkit,config,telemetry}/test/**/*.test.ts",
         "scripts/**/*.test.ts",
-        "fuzz/test/**/*.test.ts",
+        "{bench,fuzz}/test/**/*.test.ts",
       ]),
       // Real sockets on loopback: ports, services, the CLI.
       project(
