@@ -67,22 +67,34 @@ impl Search<'_, '_> {
                 false => high = middle,
             }
         }
-        let mut rate = low;
-        for attempt in 1.. {
-            let best = self.trial(rate, self.limits.measure)?;
-            let held = best.loss < self.limits.max_loss;
-            if held || attempt == MAX_CONFIRMATIONS {
-                generator_limited |= best.fell_short();
-                return Ok(Found {
-                    best,
-                    held,
-                    generator_limited,
-                    trials: self.trials,
-                });
+        let best = self.confirm(low)?;
+        generator_limited |= best.fell_short();
+        Ok(Found {
+            held: best.loss < self.limits.max_loss,
+            best,
+            generator_limited,
+            trials: self.trials,
+        })
+    }
+
+    /// The long trial whose figures count, at this rate or, where that does not hold, below it.
+    fn confirm(&mut self, mut rate: f64) -> io::Result<Trial> {
+        let mut best: Option<Trial> = None;
+        for _ in 0..MAX_CONFIRMATIONS {
+            let trial = self.trial(rate, self.limits.measure)?;
+            let held = trial.loss < self.limits.max_loss;
+            if held && (!trial.disturbed() || trial.sent_pps > rate * 0.97) {
+                return Ok(trial);
             }
-            rate = best.delivered_pps.clamp(rate * MOST_BACK_OFF, rate * LEAST_BACK_OFF);
+            if !trial.disturbed() {
+                rate = trial.delivered_pps.clamp(rate * MOST_BACK_OFF, rate * LEAST_BACK_OFF);
+            }
+            let rank = |trial: &Trial| (trial.loss < self.limits.max_loss, trial.delivered_pps);
+            if best.as_ref().is_none_or(|best| rank(&trial) > rank(best)) {
+                best = Some(trial);
+            }
         }
-        unreachable!("the loop returns at its last attempt")
+        best.ok_or_else(|| io::Error::other("no confirmation was made"))
     }
 
     /// A rate that holds and a higher one that does not; true when the higher is the generator's own limit.
