@@ -34,7 +34,7 @@ export function loadConfig<T>(schema: z.ZodType<T>, options: LoadOptions): Reado
   ];
   const input = layers.reduce<Record<string, unknown>>(merge, {});
   refuseUnknownKeys(section, root, root, input, []);
-  const result = schema.safeParse(input, { error: () => NO_MESSAGE });
+  const result = schema.safeParse(input, { error: () => NO_MESSAGE, reportInput: true });
   if (result.success) return deepFreeze(result.data);
   const [issue] = result.error.issues;
   throw new ConfigError(issue === undefined ? `${section}: not valid` : describeIssue(section, root, input, issue));

@@ -12,7 +12,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-function normalise(word: string): string {
+/** Without regard to case and separators. */
+export function normalise(word: string): string {
   return word.toLowerCase().replace(/[-_.]/g, "");
 }
 

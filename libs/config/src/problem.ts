@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { variableName } from "./environment.ts";
 import { showValue } from "./error.ts";
 import { expectation } from "./expectation.ts";
-import { nearest } from "./nearest.ts";
+import { nearest, normalise } from "./nearest.ts";
 import { type ConfigNode, nodeAt } from "./tree.ts";
 
 /** The message of an issue for which the schema has no words of its own. */
@@ -15,7 +15,7 @@ export function describeIssue(section: string, root: ConfigNode, input: unknown,
     return describeUnknownKey(section, root, issue.path, issue.keys[0] ?? "");
   }
   const node = nodeAt(root, issue.path);
-  const value = valueAt(input, issue.path);
+  const value = valueAt(input, issue.path) ?? defaulted(issue);
   const hidden = value !== undefined && isSecret(root, issue.path);
   const shown = hidden ? "(secret)" : showValue(value);
   const wanted = issue.message === NO_MESSAGE ? `must be ${expectation(node?.schema ?? root.schema)}` : issue.message;
@@ -38,7 +38,9 @@ function coturnKey(section: string, root: ConfigNode, option: string): string | 
   const search = (node: ConfigNode, path: readonly string[]): string | undefined => {
     for (const [key, field] of node.fields) {
       const inner = [...path, key];
-      const found = field.coturn.includes(option) ? inner.join(".") : search(field, inner);
+      const found = field.coturn.some((name) => normalise(name) === normalise(option))
+        ? inner.join(".")
+        : search(field, inner);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -54,6 +56,12 @@ function narrow(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   );
   const inner = meant.length === 1 ? meant[0]?.[0] : undefined;
   return inner === undefined ? issue : narrow({ ...inner, path: [...issue.path, ...inner.path] });
+}
+
+/** What stood at the path although the operator did not write it. Checks over several keys tell the value around it. */
+function defaulted({ input, path }: z.core.$ZodIssue): unknown {
+  const key = path.at(-1);
+  return typeof input === "object" && input !== null && key !== undefined ? Reflect.get(input, key) : input;
 }
 
 function isSecret(root: ConfigNode, path: readonly PropertyKey[]): boolean {

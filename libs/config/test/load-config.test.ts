@@ -119,9 +119,11 @@ test("an unknown key is refused with the nearest known one", () => {
 });
 
 test("an option of coturn's is answered with the key that does the same", () => {
-  expect(message({}, "relay: {min-port: 1}")).toBe(
-    "relay.min-port: unknown key: the nearest known one is relay.ports.min",
-  );
+  for (const name of ["min-port", "min_port", "minPort"]) {
+    expect(message({}, `relay: {${name}: 1}`)).toBe(
+      `relay.${name}: unknown key: the nearest known one is relay.ports.min`,
+    );
+  }
 });
 
 test("variables that Kubernetes sets for a Service are no keys", () => {

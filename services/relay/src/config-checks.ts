@@ -25,7 +25,7 @@ export const checkListeners: Check = ({ value: config, issues }) => {
   if (conflict !== undefined) {
     issues.push({
       code: "custom",
-      input: config,
+      input: config.listeners[conflict]?.port,
       path: ["listeners", conflict, "port"],
       message: conflictMessage(config),
     });
@@ -35,7 +35,7 @@ export const checkListeners: Check = ({ value: config, issues }) => {
     const key = `${transport === "udp" ? "udp" : "stream"} ${ip} ${port}`;
     if (port !== 0 && seen.has(key)) {
       const path = ["listeners", index, "port"];
-      issues.push({ code: "custom", input: config, path, message: "must not be taken by another listener" });
+      issues.push({ code: "custom", input: port, path, message: "must not be taken by another listener" });
     }
     seen.add(key);
   }
@@ -46,7 +46,7 @@ export const checkTls: Check = ({ value: config, issues }) => {
   if (index < 0 || config.tls !== undefined) return;
   issues.push({
     code: "custom",
-    input: config,
+    input: "tls",
     path: ["listeners", index, "transport"],
     message: "needs relay.tls.cert and relay.tls.key",
   });

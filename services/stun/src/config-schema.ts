@@ -13,9 +13,13 @@ import type { StunConfig } from "./config.ts";
 
 const external = () => coturn(ipAddress(), "external-ip").exactOptional();
 
+const addressOrAuto = z
+  .string()
+  .refine((ip) => ip === "auto" || ipAddress().safeParse(ip).success, "must be an IPv4 or IPv6 address, or auto");
+
 const listener = z.strictObject({
   transport: z.enum(["udp", "tcp", "tls"]).describe("What clients speak: STUN over UDP, TCP or TLS."),
-  ip: coturn(z.union([z.literal("auto"), ipAddress()]), "listening-ip")
+  ip: coturn(addressOrAuto, "listening-ip")
     .default("0.0.0.0")
     .describe("Address of this host; auto: the first that is not loopback. 0.0.0.0 and :: take all."),
   port: coturn(listenPort(), "listening-port", "tls-listening-port")
@@ -145,15 +149,15 @@ export const stunConfigSchema: z.ZodType<StunConfig> = z
 
 type Context = z.core.ParsePayload<StunConfig>;
 
-function refuse({ issues, value }: Context, path: readonly PropertyKey[], message: string): void {
-  issues.push({ code: "custom", input: value, path: [...path], message });
+function refuse({ issues }: Context, path: readonly PropertyKey[], input: unknown, message: string): void {
+  issues.push({ code: "custom", input, path: [...path], message });
 }
 
 function checkTls(context: Context): void {
   const { listeners, tls } = context.value;
   const index = listeners.findIndex(({ transport }) => transport === "tls");
   if (index >= 0 && tls === undefined) {
-    refuse(context, ["listeners", index, "transport"], "needs stun.tls.cert and stun.tls.key");
+    refuse(context, ["listeners", index, "transport"], "tls", "needs stun.tls.cert and stun.tls.key");
   }
 }
 
@@ -161,7 +165,7 @@ function checkAlternate(context: Context): void {
   const { listeners, alternate: second } = context.value;
   if (second === undefined) return;
   if (!listeners.some(({ transport }) => transport === "udp")) {
-    refuse(context, ["listeners"], "must have a UDP listener for stun.alternate");
+    refuse(context, ["listeners"], listeners, "must have a UDP listener for stun.alternate");
   }
   for (const [index, { transport, ip, external: known }] of listeners.entries()) {
     const wildcard = ip === "0.0.0.0" || ip === "::";
@@ -170,6 +174,7 @@ function checkAlternate(context: Context): void {
       refuse(
         context,
         ["listeners", index, "ip"],
+        ip,
         "must be one address, or auto, since stun.alternate tells it to clients",
       );
     }
@@ -179,5 +184,5 @@ function checkAlternate(context: Context): void {
 function checkPartner(context: Context): void {
   const { partner: other, alternate: second } = context.value;
   if (other === undefined || second !== undefined) return;
-  refuse(context, ["partner"], "needs stun.alternate, since partners answer from two ports");
+  refuse(context, ["partner"], other, "needs stun.alternate, since partners answer from two ports");
 }

@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { later } from "./harness.ts";
+
+const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+
+const QUIET: Readonly<Record<string, string>> = {
+  CULVERT_RELAY_LISTENERS: "[{transport: udp, ip: 127.0.0.1, port: 0}]",
+  CULVERT_RELAY_ADDRESSES: "127.0.0.1",
+  CULVERT_RELAY_AUTH_USERS: "[{username: alice, password: hunter2}]",
+  CULVERT_RELAY_OPS_PORT: "0",
+};
+
+function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const child = spawn(process.execPath, ["--conditions", "development", "--import", "tsx", MAIN, ...args], {
+    env: { PATH: process.env.PATH ?? "", ...env },
+  });
+  const text = { out: "", err: "" };
+  child.stdout.on("data", (chunk) => {
+    text.out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    text.err += chunk;
+  });
+  later(() => child.kill("SIGKILL"));
+  return { child, text, exit: once(child, "close").then(([code]) => code) };
+}
+
+async function serving(child: ChildProcess, text: { readonly out: string }): Promise<Record<string, unknown>> {
+  const line = () => text.out.split("\n").find((one) => one.includes("relay serves"));
+  await expect.poll(() => line() ?? child.exitCode, { timeout: 15_000 }).toBeTypeOf("string");
+  return JSON.parse(line() ?? "");
+}
+
+test("--print-config-schema prints the JSON schema of the section", async () => {
+  const { text, exit } = run(["--print-config-schema"]);
+  expect(await exit).toBe(0);
+  expect(JSON.parse(text.out)).toMatchObject({
+    properties: { ports: { properties: { min: { coturn: ["min-port"], default: 49_152 } } } },
+  });
+});
+
+test("a bad value ends it with one line and 2, without the secrets", async () => {
+  const { text, exit } = run([], { ...QUIET, CULVERT_RELAY_PORTS_MIN: "0" });
+  expect(await exit).toBe(2);
+  expect(text.err).toBe("relay.ports.min: 0: must be 1 to 65535 (CULVERT_RELAY_PORTS_MIN)\n");
+});
+
+test("it serves until SIGTERM, then exits with 0; an address that is taken ends another with one line and 2", async () => {
+  const first = run([], QUIET);
+  const { listeners } = await serving(first.child, first.text);
+  const second = run([], { ...QUIET, CULVERT_RELAY_LISTENERS: JSON.stringify(listeners) });
+  expect(await second.exit).toBe(2);
+  expect(second.text.err).toMatch(/^listen udp 127\.0\.0\.1:\d+: the address is in use\n$/);
+  first.child.kill("SIGTERM");
+  expect(await first.exit).toBe(0);
+  expect(first.text.out).not.toContain("hunter2");
+});
