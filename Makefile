@@ -11,8 +11,8 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## Start the platform: API, STUN, TURN and signaling in one process (READY_FILE=F, CONFIG=F)
-	@exec node cli/bin/culvert.js up $(if $(READY_FILE),--ready-file $(READY_FILE)) $(if $(CONFIG),--config $(CONFIG))
+run: build ## Start the platform: API, STUN, TURN and signaling in one process (HOST=IP, READY_FILE=F, CONFIG=F)
+	@exec node cli/bin/culvert.js up $(if $(HOST),--host $(HOST)) $(if $(READY_FILE),--ready-file $(READY_FILE)) $(if $(CONFIG),--config $(CONFIG))
 
 .PHONY: build
 build: ## Install the npm packages and compile

@@ -193,7 +193,7 @@ export const credentialConfigSchema: z.ZodType<CredentialServiceConfig> = z
       .max(1_000_000)
       .default(10_000)
       .describe("Revocations of one tenant that are in force at once."),
-    ops: opsSection(9100),
+    ops: opsSection(9103),
     logLevel: logLevel(),
   })
   .check(({ value: config, issues }) => {

@@ -1,1 +1,49 @@
-export {};
+import { randomBytes } from "node:crypto";
+import { isEntryPoint, runProcess } from "@culvert/config";
+import { writeCertificate } from "./certificate.ts";
+import { loadStandaloneConfig, standaloneSchema } from "./config.ts";
+import { hasLoopback6, standaloneDefaults } from "./defaults.ts";
+import { type Options, parseOptions, USAGE } from "./options.ts";
+import { createStandaloneService } from "./platform.ts";
+import { banner, writeReadyFile } from "./ready.ts";
+
+/** Runs the whole platform in one process. `argv` are the words after the command's name. */
+export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  await runProcess("standalone", () => {
+    const options = parseOptions(argv, process.env);
+    if (options.help || options.printSchema) {
+      process.stdout.write(options.help ? USAGE : `${JSON.stringify(standaloneSchema(), null, 2)}\n`);
+      return undefined;
+    }
+    return () => start(options);
+  });
+}
+
+async function start({ config: file, host, readyFile }: Options): Promise<{ stop(): Promise<void>; reload(): void }> {
+  const certificate = await writeCertificate(host, new Date());
+  try {
+    const defaults = standaloneDefaults({
+      host,
+      loopback6: hasLoopback6(),
+      certificate: { cert: certificate.cert, key: certificate.key },
+      secret: () => randomBytes(32).toString("base64url"),
+    });
+    const config = loadStandaloneConfig(defaults, { env: process.env, file });
+    const platform = createStandaloneService(config, { host, pretty: process.stdout.isTTY === true });
+    const ready = await platform.start();
+    if (readyFile !== undefined) await writeReadyFile(readyFile, ready);
+    process.stdout.write(banner(ready));
+    return {
+      async stop() {
+        await platform.stop();
+        await certificate.remove();
+      },
+      reload: () => platform.reload(),
+    };
+  } catch (error) {
+    await certificate.remove();
+    throw error;
+  }
+}
+
+if (isEntryPoint(import.meta.url)) await main();

@@ -1,0 +1,162 @@
+import { randomBytes } from "node:crypto";
+import { ConfigError } from "@culvert/config";
+import { createCredentialService } from "@culvert/credential-service";
+import { createMemoryBus } from "@culvert/events";
+import { createRelayService } from "@culvert/relay-service";
+import { createSignalingService } from "@culvert/signaling-service";
+import { createMemoryCredentialStore } from "@culvert/state";
+import { createStunService } from "@culvert/stun-service";
+import { createLogger, createMetrics, type Logger } from "@culvert/telemetry";
+import type { StandaloneConfig } from "./config.ts";
+import type { IceServer, Ready } from "./ready.ts";
+import { type PlatformUris, publicHost, urisOf } from "./uris.ts";
+
+export interface PlatformOptions {
+  /** The address under which clients reach listeners that are bound to all addresses. */
+  readonly host: string;
+  readonly pretty: boolean;
+}
+
+export interface Platform {
+  /** Starts all services. Rejects with a one-line error of the first that cannot start; none runs then. */
+  start(): Promise<Ready>;
+  /** Stops all services, the one that others depend on last. */
+  stop(): Promise<void>;
+  /** Reads certificates again. */
+  reload(): void;
+}
+
+interface Part {
+  stop(): Promise<void>;
+}
+
+/** The four services in one process, on memory state and a memory bus. */
+export function createStandaloneService(config: StandaloneConfig, options: PlatformOptions): Platform {
+  const clock = (): number => performance.timeOrigin + performance.now();
+  const random = { bytes: (count: number): Uint8Array => randomBytes(count) };
+  const logger = (service: string, level: string): Logger => createLogger({ service, level, pretty: options.pretty });
+
+  let uris: PlatformUris = { stun: [], turn: [] };
+  const bus = createMemoryBus();
+  const credential = createCredentialService(config.credential, {
+    store: createMemoryCredentialStore(),
+    bus,
+    clock,
+    random,
+    logger: logger("credential", config.credential.logLevel),
+    metrics: createMetrics({ service: "credential" }),
+    ...(config.credential.uris.length > 0 ? {} : { uris: () => uris }),
+  });
+  const relay = createRelayService(config.relay, {
+    keys: credential.keyFeed,
+    clock,
+    random,
+    logger: logger("relay", config.relay.logLevel),
+  });
+  const stun = createStunService(config.stun, { clock, logger: logger("stun", config.stun.logLevel) });
+  const signaling = createSignalingService(config.signaling, {
+    bus,
+    keys: credential.keyFeed,
+    clock,
+    random,
+    logger: logger("signaling", config.signaling.logLevel),
+  });
+
+  /** What was started, in that order. */
+  const running: Part[] = [];
+  const stop = async (): Promise<void> => {
+    for (const part of running.splice(0).reverse()) await part.stop();
+    await bus.close();
+  };
+  const start = async <Info>(part: Part & { start(): Promise<Info> }): Promise<Info> => {
+    const info = await part.start();
+    running.push(part);
+    return info;
+  };
+
+  return {
+    async start() {
+      const access = firstAccess(config);
+      try {
+        const { api, ops: credentialOps } = await start(credential);
+        const relayInfo = await start(relay);
+        const host = publicHost(relayInfo.listeners, config.credential.publicHost, options.host);
+        uris = urisOf(relayInfo.listeners, host);
+        const stunInfo = await start(stun);
+        const signalingInfo = await start(signaling);
+        const apiUrl = httpUrl(api);
+        const port = relayInfo.listeners.find(({ transport }) => transport !== "tls")?.port ?? 0;
+        const tlsPort = relayInfo.listeners.find(({ transport }) => transport === "tls")?.port;
+        return {
+          apiUrl,
+          ...access,
+          realm: config.relay.realm,
+          iceServers: await issue(apiUrl, access),
+          turn: { host, port, ...(tlsPort === undefined ? {} : { tlsPort }) },
+          signalingUrl: signalingInfo.url,
+          opsUrls: opsUrls({
+            relay: relayInfo.ops,
+            stun: stunInfo.ops,
+            credential: credentialOps,
+            signaling: signalingInfo.ops,
+          }),
+        };
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+    reload() {
+      relay.reload();
+      stun.reload();
+    },
+  };
+}
+
+interface Access {
+  readonly keyId: string;
+  readonly token: string;
+}
+
+/** The key id and the token that a first request can use. */
+function firstAccess({ credential }: StandaloneConfig): Access {
+  for (const { keys, tokens } of credential.tenants) {
+    const [key] = keys;
+    const token = tokens.find(({ scopes }) => scopes.includes("credentials:issue"));
+    if (key !== undefined && token !== undefined) return { keyId: key.kid, token: token.token };
+  }
+  throw new ConfigError(
+    "credential.tenants: must hold a tenant with a key and a token of scope credentials:issue, for the first request",
+  );
+}
+
+/** Credentials by the way that an application takes, so that a platform that says it is up has issued some. */
+async function issue(apiUrl: string, { keyId, token }: Access): Promise<readonly IceServer[]> {
+  const response = await fetch(`${apiUrl}/v1/turn/keys/${keyId}/credentials/generate-ice-servers`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: "{}",
+  });
+  if (!response.ok) throw new Error(`${apiUrl} issued no credentials: ${response.status} ${await response.text()}`);
+  const body: { iceServers: readonly IceServer[] } = JSON.parse(await response.text());
+  return body.iceServers;
+}
+
+interface Bound {
+  readonly host: string;
+  readonly port: number;
+}
+
+const ANY: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+function httpUrl({ host, port }: Bound): string {
+  const reachable = ANY[host] ?? host;
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+}
+
+function opsUrls(bound: Readonly<Record<string, Bound | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(bound).flatMap(([service, ops]) => (ops === undefined ? [] : [[service, httpUrl(ops)]])),
+  );
+}
