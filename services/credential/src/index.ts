@@ -10,5 +10,4 @@ export {
 export { credentialConfigSchema } from "./config-schema.ts";
 export type { CredentialServicePorts, KeyFeed, KeySink, KeyWatch, RandomSource } from "./ports.ts";
 export { type CredentialService, type CredentialServiceInfo, createCredentialService } from "./service.ts";
-export { SIGNALING_AUDIENCE, signalingKey } from "./signaling-token.ts";
 export { type TurnUris, urisOf } from "./uris.ts";

@@ -1,14 +1,6 @@
-import { hkdfSync } from "node:crypto";
-import type { SigningKey } from "@culvert/credentials";
+import { deriveSignalingKey, SIGNALING_AUDIENCE, type SigningKey } from "@culvert/credentials";
 import { SignJWT } from "jose";
-
-export const SIGNALING_AUDIENCE = "culvert-signaling";
-const INFO = "culvert signaling jwt";
-
-/** The key of signaling tokens: HKDF-SHA256 (RFC 5869) of the signing key's secret, no salt, 32 bytes. */
-export function signalingKey(secret: Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), INFO, 32));
-}
+import { nodeCrypto } from "./hmac.ts";
 
 /**
  * Signs a JWT (RFC 7519, HS256) for the signaling service. Its `kid` names the signing key.
@@ -30,5 +22,5 @@ export function signSignalingToken(input: {
     .setIssuedAt(input.issuedAt)
     .setExpirationTime(input.expiresAt)
     .setJti(input.id)
-    .sign(signalingKey(input.key.secret));
+    .sign(deriveSignalingKey(input.key.secret, nodeCrypto));
 }

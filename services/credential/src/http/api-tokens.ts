@@ -115,7 +115,7 @@ export async function apiTokenRoutes(api: Api, { store, issuer, random }: ApiCon
         params: tenantPath.extend({
           id: z.string().regex(ID_PATTERN, "must be a token's id").describe("The token's id."),
         }),
-        response: { 204: z.void().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404) },
+        response: { 204: z.undefined().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404) },
       },
     },
     async (request, reply) => {

@@ -1,7 +1,7 @@
 import type { Logger } from "@culvert/telemetry";
 import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyBaseLogger } from "fastify";
+import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -33,7 +33,7 @@ export async function createApi(
   const app = Fastify({
     loggerInstance,
     // URLs may hold tokens.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.http.maxBodyBytes,
     trustProxy: config.http.trustedProxies.length === 0 ? false : [...config.http.trustedProxies],
     exposeHeadRoutes: false,

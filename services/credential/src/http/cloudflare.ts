@@ -117,7 +117,7 @@ export async function cloudflareRoutes(api: Api, context: ApiContext): Promise<v
         summary: "Revoke a username and end what it holds",
         operationId: "revokeUsername",
         params: path.extend({ username: z.string().describe("The USERNAME, percent-encoded.") }),
-        response: { 204: z.void().describe("Revoked."), ...errorResponses(CLOUDFLARE_ERROR, 404) },
+        response: { 204: z.undefined().describe("Revoked."), ...errorResponses(CLOUDFLARE_ERROR, 404) },
       },
     },
     async (request, reply) => {

@@ -160,7 +160,7 @@ export async function signingKeyRoutes(api: Api, { store, issuer, random, config
         summary: "Delete a key; what it has signed is refused at once",
         operationId: "deleteKey",
         params: keyPath,
-        response: { 204: z.void().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404) },
+        response: { 204: z.undefined().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404) },
       },
     },
     async (request, reply) => {

@@ -172,7 +172,7 @@ export async function tenantRoutes(api: Api, { store, issuer }: ApiContext): Pro
         summary: "Delete a tenant with its keys and tokens (administrator)",
         operationId: "deleteTenant",
         params: tenantPath,
-        response: { 204: z.void().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404, 409) },
+        response: { 204: z.undefined().describe("Deleted."), ...errorResponses(CULVERT_ERROR, 404, 409) },
       },
     },
     async (request, reply) => {
