@@ -1,3 +1,6 @@
+/** Costs are fractions, and sums of fractions are not exact. */
+const ROUNDING = 1e-6;
+
 /** What a bucket says to one more message. */
 export type Admission = "ok" | "limited" | "flood";
 
@@ -22,7 +25,7 @@ export class TokenBucket {
     this.#tokens = Math.min(this.#burst, this.#tokens + (elapsed * this.#perSecond) / 1000);
     this.#at = now;
     this.#tokens -= cost;
-    if (this.#tokens >= 0) return "ok";
+    if (this.#tokens > -ROUNDING) return "ok";
     return this.#tokens < -this.#burst ? "flood" : "limited";
   }
 }
