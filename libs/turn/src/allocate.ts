@@ -37,13 +37,16 @@ export function handleAllocate(core: Core, request: AuthenticatedRequest): void 
     redirect(core, request);
     return;
   }
-  const quota = core.quotas.exceeded(identity.owner, identity.claims, parsed.plan.evenPort === "pair" ? 2 : 1);
+  const { plan } = parsed;
+  // A reserved port counts already.
+  const more = plan.reservation !== undefined ? 0 : plan.evenPort === "pair" ? 2 : 1;
+  const quota = core.quotas.exceeded(identity.owner, identity.claims, more);
   if (quota !== undefined) {
     const code = quota === "total" ? ErrorCode.InsufficientCapacity : ErrorCode.AllocationQuotaReached;
     refuse(core, request, code);
     return;
   }
-  core.attempts.start(core, request, parsed.plan);
+  core.attempts.start(core, request, plan);
 }
 
 /** The lifetime in seconds that a client gets for the one it asks for (RFC 8656 section 7.2). */

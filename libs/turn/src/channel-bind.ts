@@ -1,4 +1,4 @@
-import { Attr, ErrorCode, isChannelNumber, sameAddress } from "@culvert/stun";
+import { Attr, ErrorCode, isChannelNumber, isRfc5766ChannelNumber, sameAddress } from "@culvert/stun";
 import { allowedPeer, peerDenied } from "./allowed-peer.ts";
 import { installChannel } from "./channels.ts";
 import type { Core } from "./core.ts";
@@ -15,7 +15,7 @@ export function handleChannelBind(core: Core, request: AuthenticatedRequest): vo
   if (allocation === undefined) return;
   const number = message.get(Attr.ChannelNumber);
   const peer = message.get(Attr.XorPeerAddress);
-  if (number === undefined || peer === undefined || !isChannelNumber(number)) {
+  if (number === undefined || peer === undefined || !mayBind(core, request, number)) {
     refuse(core, request, ErrorCode.BadRequest);
     return;
   }
@@ -51,4 +51,10 @@ export function handleChannelBind(core: Core, request: AuthenticatedRequest): vo
   installPermission(core, result.peer, now);
   installChannel(core, relay, number, peer, decision.wireIp, now);
   succeed(core, request, []);
+}
+
+/** Whether the number is a channel's, by the RFC that the client was written for. */
+function mayBind(core: Core, { message }: AuthenticatedRequest, number: number): boolean {
+  const legacy = core.config.rfc5766Channels && !message.has(Attr.PasswordAlgorithm);
+  return legacy ? isRfc5766ChannelNumber(number) : isChannelNumber(number);
 }

@@ -74,6 +74,11 @@ export interface TurnServerConfig {
   readonly fleetQuota?: boolean;
   /** What a MOBILITY-TICKET in a request does (RFC 8016): nothing, or 405 (Mobility Forbidden). Default "ignored". */
   readonly mobility?: "ignored" | "forbidden";
+  /**
+   * Clients that authenticate as RFC 5389 has it, without PASSWORD-ALGORITHM, may bind RFC 5766's channel numbers up to
+   * 0x7FFF. Default false: 0x5000 and above are answered with 400, as RFC 8656 section 12.2 has it.
+   */
+  readonly rfc5766Channels?: boolean;
   readonly limits?: Partial<TurnLimits>;
 }
 
@@ -85,6 +90,7 @@ export interface ResolvedConfig extends TurnServerConfig {
   readonly maxLifetimeSeconds: number;
   readonly fleetQuota: boolean;
   readonly mobility: "ignored" | "forbidden";
+  readonly rfc5766Channels: boolean;
   readonly limits: TurnLimits;
 }
 
@@ -114,6 +120,7 @@ export function resolveConfig(config: TurnServerConfig): ResolvedConfig {
     maxLifetimeSeconds: 3600,
     fleetQuota: false,
     mobility: "ignored",
+    rfc5766Channels: false,
     ...config,
     limits: { ...DEFAULT_LIMITS, ...config.limits },
   };

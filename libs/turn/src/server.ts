@@ -1,4 +1,4 @@
-import { checkFingerprint, classify, decodeChannelData, decodeMessage, type StunCrypto } from "@culvert/stun";
+import { beginsAsChannelData, checkFingerprint, decodeChannelData, decodeMessage, type StunCrypto } from "@culvert/stun";
 import { AllocateAttempts } from "./allocate-attempts.ts";
 import { Allocations } from "./allocations.ts";
 import { Asks } from "./asks.ts";
@@ -98,7 +98,7 @@ export class TurnServer {
       core.out.dropped("unknown-listener");
       return;
     }
-    if (classify(bytes) === "channel") {
+    if (beginsAsChannelData(bytes)) {
       const channelData = decodeChannelData(bytes);
       if (channelData === undefined) {
         core.out.dropped("malformed");

@@ -84,7 +84,7 @@ describe("ChannelData from a client (RFC 8656 section 12.6)", () => {
     ["that claims more than the datagram has", [0x40, 0, 0, 9, 1, 2, 3]],
     ["of 64 KiB in a few bytes", [0x40, 0, 0xff, 0xff, 0]],
     ["cut in its header", [0x40, 0, 0]],
-    ["of a reserved number", [0x50, 0, 0, 1, 1]],
+    ["of a number that is none", [0x80, 0, 0, 1, 1]],
   ])("%s is dropped", (_, bytes) => {
     const { lab, client } = given();
     channelBind(client, 0x4000, PEER);
