@@ -15,10 +15,21 @@ export interface DataPlane {
    */
   listen(spec: ListenerSpec): Promise<BoundListener>;
 
-  /** Replaces the certificate of a TLS listener; established sessions go on. */
+  /**
+   * Replaces the certificate of a TLS listener; established sessions go on. Throws a `ListenError` when the certificate
+   * does not parse or is not the key's, and then keeps the one it had; or when the listener is not an open TLS one.
+   */
   setCertificate(listener: ListenerId, certificate: Certificate): void;
 
-  /** Carries out commands in their order. Never throws for what the network did; that is counted. */
+  /**
+   * Carries out commands in their order. Never throws for what the network did; that is counted.
+   *
+   * Table entries may follow their `bind` at once, without waiting for its answer; entries for a relay that is not open
+   * are void. An allocation entry takes the place of another relay of the same client and family, and ends the relay's
+   * tie to another client; the end of a client's stream ends that tie too. `SendToPeer` obeys the table: it takes a live
+   * allocation and a live permission, and is mapped to the wire as the permission says. A `bind` of a relay that is open
+   * on another address fails as "in-use".
+   */
   apply(commands: readonly DataPlaneCommand[]): void;
 
   /** Sets the one consumer of events. Events that come before it is set are lost. */
@@ -44,13 +55,17 @@ export interface Certificate {
 export interface ListenerSpec {
   readonly id: ListenerId;
   readonly transport: "udp" | "tcp" | "tls";
-  /** Port 0 takes a free one; see `BoundListener.local`. */
+  /**
+   * Port 0 takes a free one; see `BoundListener.local`. Name one address of the host with each listener: a UDP listener
+   * on a wildcard (`0.0.0.0`, `::`) answers from the address that the kernel picks, which on a host with several is not
+   * always the one that the client asked, and then reaches nobody. IPv6 listeners serve IPv6 only, `::` too.
+   */
   readonly local: TransportAddress;
   /** For "tls": TLS 1.2 and 1.3 are spoken. */
   readonly certificate?: Certificate;
   /**
-   * "turn" passes ChannelData and STUN and relays what the table allows. "stun" hands every STUN message up and drops
-   * the rest.
+   * "turn" (the default) passes ChannelData and STUN and relays what the table allows. "stun" hands every STUN message up
+   * and drops the rest.
    */
   readonly mode?: "turn" | "stun";
 }
@@ -61,7 +76,12 @@ export interface BoundListener {
 }
 
 export type DataPlaneEvent =
-  /** A STUN message or ChannelData from a client that the table could not answer. `bytes` belong to the receiver. */
+  /**
+   * A STUN message or ChannelData from a client that the table could not answer. `bytes` belong to the receiver. The
+   * table answers ChannelData on channels that it has, and Send indications with nothing in them that must be understood
+   * but XOR-PEER-ADDRESS, DATA and DONT-FRAGMENT: relays or drops them. Everything else of STUN's shape comes here, and
+   * ChannelData on channels that it does not have. One that came over a stream is without its padding.
+   */
   | { readonly type: "client-input"; readonly client: ClientTuple; readonly bytes: Uint8Array }
   /** A datagram from a peer that the table could not answer, where the implementation hands such up. */
   | {
@@ -70,10 +90,11 @@ export type DataPlaneEvent =
       readonly from: TransportAddress;
       readonly bytes: Uint8Array;
     }
+  /** Where the implementation learns of ICMP errors; `createNodeDataPlane` does not. */
   | { readonly type: "peer-error"; readonly relay: RelayId; readonly peer: TransportAddress; readonly icmp: IcmpError }
   /** The answer to a `bind` command. */
   | { readonly type: "bound"; readonly relay: RelayId; readonly result: BindResult }
-  /** The stream of a client ended, by either side. */
+  /** The stream of a client ended, by either side. Comes once, and only for a client that "client-input" came from. */
   | { readonly type: "client-closed"; readonly client: ClientTuple };
 
 /** Time source of a data plane: the same clock that the control loop passes to the TURN server. */
@@ -89,17 +110,28 @@ export interface RelayCounters {
 
 /** Why the data plane dropped something. Each is a counter. */
 export const DROP_REASONS = [
+  /** Neither STUN nor ChannelData, cut short, or more than fits into a Data indication. */
   "malformed",
+  /** For a client whose stream is gone, or whose listener is not open. */
   "unknown-client",
+  /** A Send indication or a peer's datagram without an allocation. */
   "no-allocation",
+  /** The peer has no permission, or not for this port. */
   "no-permission",
+  /** ChannelData on a listener that only serves STUN. */
   "no-channel",
+  /** The entry was there, but past its deadline. */
   "expired",
   "rate-limited",
+  /** Too much waits for the client, or for the socket, already. A stream that was closed for it counts once. */
   "back-pressure",
+  /** The kernel refused to send. The packet is among those relayed as well: it was, up to there. */
   "send-failed",
+  /** A stream closed for what it sent, a failed TLS handshake included. */
   "stream-framing",
+  /** A stream closed for what it did not send in time. */
   "stream-idle",
+  /** A stream refused for there being too many. */
   "stream-limit",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
@@ -113,7 +145,9 @@ export interface DataPlaneCounters {
   /** Messages handed up as "client-input". */
   readonly slowPath: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
+  /** Relay sockets that are open. */
   readonly relays: number;
+  /** Streams of clients that are open, TLS handshakes included. */
   readonly streams: number;
 }
 

@@ -1,4 +1,10 @@
-import { CHANNEL_HEADER_LENGTH, type RelayedData, readSendIndication } from "@culvert/stun";
+import {
+  beginsAsChannelData,
+  CHANNEL_HEADER_LENGTH,
+  decodeChannelData,
+  type RelayedData,
+  readSendIndication,
+} from "@culvert/stun";
 import type { ListenerId, Millis, PeerAddress } from "@culvert/turn";
 import type { Clock, DropReason } from "../port.ts";
 import { frameChannelData } from "./channel-data.ts";
@@ -32,8 +38,7 @@ export class Forwarder {
 
   /** One datagram, or one frame of a stream, from a client that may own no relay. */
   fromClient(bytes: Buffer, client: Client | undefined): Verdict {
-    const first = bytes.length === 0 ? 0xff : bytes.readUInt8(0);
-    if (first >= 0x40 && first <= 0x4f) return this.#channelData(bytes, client);
+    if (beginsAsChannelData(bytes)) return this.#channelData(bytes, client);
     if (!isStun(bytes)) {
       this.#tally.drop("malformed");
       return "done";
@@ -47,12 +52,12 @@ export class Forwarder {
   /** For a listener that only serves STUN. */
   stunOnly(bytes: Buffer): Verdict {
     if (isStun(bytes)) return "up";
-    this.#tally.drop("malformed");
+    this.#tally.drop(decodeChannelData(bytes) === undefined ? "malformed" : "no-channel");
     return "done";
   }
 
   fromPeer(relay: Relay, bytes: Buffer, wireIp: string, port: number): void {
-    const reason = this.#toClient(relay, bytes, wireIp, port, this.#clock());
+    const reason = port === 0 ? "malformed" : this.#toClient(relay, bytes, wireIp, port, this.#clock());
     if (reason === undefined) this.#tally.toClient(bytes.length, relay.tally);
     else this.#tally.drop(reason, relay.tally);
   }

@@ -97,7 +97,7 @@ export function clientInput(create: CreateHarness): void {
       ["an empty one", Buffer.of()],
       ["a single byte", Buffer.of(0)],
       ["not STUN, not ChannelData", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
-      ["a channel number that is none", Buffer.of(0x50, 0, 0, 0)],
+      ["a channel number that is none", Buffer.of(0x80, 0, 0, 0)],
       ["a STUN header only in part", truncated.subarray(0, 19)],
       ["a truncated STUN message", truncated.subarray(0, truncated.length - 4)],
       ["a STUN message with bytes after it", Buffer.concat([truncated, Buffer.alloc(4)])],
@@ -131,7 +131,7 @@ export function clientInput(create: CreateHarness): void {
       await client.send(listener.local, request);
       expect((await world.event("client-input")).bytes).toEqual(indication);
       expect((await world.event("client-input")).bytes).toEqual(request);
-      await world.expectDropped({ malformed: 1 });
+      await world.expectDropped({ "no-channel": 1 });
       await peer.expectSilence();
     });
   });

@@ -48,6 +48,17 @@ export function countersAndRates(create: CreateHarness): void {
     });
   });
 
+  describe("a send that the kernel refuses", () => {
+    test("is counted, for the relay too", async () => {
+      const { world, listener, client, peer, relay } = await given();
+      const broadcast = { ip: "255.255.255.255", port: peer.address.port };
+      world.permit(relay.id, broadcast.ip);
+      await client.send(listener.local, send(broadcast, "hello"));
+      await world.expectDropped({ "send-failed": 1 });
+      expect(world.plane.relayCounters(relay.id)?.dropped).toBe(1);
+    });
+  });
+
   describe("the rate limit of an allocation", () => {
     test("holds a second's worth of bytes for each direction, and fills with time", async () => {
       const { world, listener, client, peer, relay } = await given(1000);
