@@ -33,7 +33,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   messageBytes: 64 * 1024,
   depth: 16,
-  helloTimeoutMs: 15_000,
+  helloTimeoutMs: 10_000,
   resumeTtlMs: 60_000,
   pingMs: 25_000,
   ackDelayMs: 40,

@@ -40,7 +40,7 @@ export function mintResumeToken(
   signer: ResumeSigner,
   random: RandomSource,
 ): string | undefined {
-  const token = { ...claims, nonce: randomId(random) };
+  const token = { ...claims, expiresAt: Math.floor(claims.expiresAt), nonce: randomId(random) };
   const signature = signer.sign(owner.tenant, signedText(token, owner));
   if (signature === undefined) return undefined;
   return [PREFIX, token.session, token.epoch, token.expiresAt, token.nonce, signature.kid, signature.mac].join(".");

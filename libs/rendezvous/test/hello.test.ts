@@ -5,7 +5,7 @@ describe("hello", () => {
   it("welcomes a connection, and opens a session for a token", () => {
     const client = new World().replica().connect();
     expect(client.received).toEqual([
-      { v: 1, type: "welcome", seq: 0, ack: 0, data: { helloTimeoutMs: 15_000, maxMessageBytes: 65_536 } },
+      { v: 1, type: "welcome", seq: 0, ack: 0, data: { helloTimeoutMs: 10_000, maxMessageBytes: 65_536 } },
     ]);
     client.send("hello", { auth: "acme:alice" }, { id: "h1" });
     const [hello] = client.of("hello");
@@ -26,7 +26,7 @@ describe("hello", () => {
   it("closes a connection that says nothing within the deadline", () => {
     const world = new World();
     const client = world.replica().connect();
-    world.advance(14_999);
+    world.advance(9_999);
     expect(client.closed).toBeUndefined();
     world.advance(1);
     expect(client.errors).toEqual(["hello_timeout"]);

@@ -32,6 +32,14 @@ describe("resume", () => {
     expect(again.deliveries).toEqual(["2", "3", "4"]);
   });
 
+  it("works at any fraction of a millisecond", () => {
+    const world = new World();
+    world.now += 0.1234;
+    const { replica, alice } = pair(world);
+    world.advance(0.5);
+    expect(alice.resume(replica).session.resumed).toBe(true);
+  });
+
   it("says gap when the client lost more than the server kept", () => {
     const { replica, alice, say } = pair();
     say("1");

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { SUBPROTOCOL } from "@culvert/rendezvous";
+import { CloseCode, SUBPROTOCOL } from "@culvert/rendezvous";
 import { type WebSocket, WebSocketServer } from "ws";
 import { plainAddress, SourceCounter, type Sources, sourceKey } from "./source.ts";
 
@@ -10,7 +10,10 @@ export const SIGNALING_PATH = "/v1/signaling";
 /** Bytes that may wait for one socket. The outbox of a session is less: only a client that asks and never reads gets here. */
 const MAX_BUFFERED = 1024 * 1024;
 const CLOSE_TIMEOUT_MS = 5_000;
-const HEADERS_TIMEOUT_MS = 10_000;
+/** For who was slow enough already: request, hello and this together are 15 s by default. */
+const SLOW_CLOSE_TIMEOUT_MS = 500;
+const REQUEST_TIMEOUT_MS = 4_000;
+const REQUEST_CHECK_MS = 500;
 /** Ping frames that a client may send within one keep-alive interval. */
 const MAX_PINGS = 60;
 
@@ -69,9 +72,9 @@ export class Gateway {
       handleProtocols: () => SUBPROTOCOL,
     });
     this.#server = createServer({
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: REQUEST_CHECK_MS,
       keepAliveTimeout: 5_000,
       maxHeaderSize: 16 * 1024,
     });
@@ -118,7 +121,8 @@ export class Gateway {
     if (client === undefined) return;
     client.socket.close(code, reason);
     clearInterval(client.keepAlive);
-    client.keepAlive = setTimeout(() => client.socket.terminate(), CLOSE_TIMEOUT_MS);
+    const patience = code === CloseCode.HelloTimeout ? SLOW_CLOSE_TIMEOUT_MS : CLOSE_TIMEOUT_MS;
+    client.keepAlive = setTimeout(() => client.socket.terminate(), patience);
   }
 
   /** Turns away whoever comes from now on. */
