@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const results = new ResultFile(RESULTS);
   const stopping = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => stopping.abort(new Error(`stopped by ${signal}`)));
+    process.once(signal, () => stopping.abort(new Stopped(`stopped by ${signal}`)));
   }
   const directory = mkdtempSync(join(tmpdir(), "culvert-bench-"));
   try {
@@ -116,10 +116,15 @@ class Fleet {
   }
 }
 
+class Stopped extends Error {}
+
 try {
   await main();
 } catch (error) {
-  if (error instanceof UsageError) {
+  if (error instanceof Stopped) {
+    say(error.message);
+    process.exitCode = 130;
+  } else if (error instanceof UsageError) {
     console.error(`${error.message}\n${USAGE}`);
     process.exitCode = 2;
   } else {
