@@ -42,9 +42,10 @@ fuzz: ## Fuzz the parsers and the TURN server (ONLY=target, SECONDS_PER_TARGET=6
 	@exec $(TSX) fuzz/run.ts --seconds $(SECONDS_PER_TARGET) $(if $(ONLY),--target $(ONLY))
 
 .PHONY: generate
-generate: ## Write libs/contracts/src/generated from proto/
+generate: ## Write libs/contracts/src/generated from proto/, and the tables of docs/guides/configuration.md
 	@scripts/prepare run
 	@scripts/generate-contracts
+	@$(TSX) scripts/configuration-guide.ts
 
 .PHONY: format
 format: ## Format everything

@@ -4,7 +4,7 @@ type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** What a schema accepts, as the end of the sentence "must be ...". */
 export function expectation(schema: z.core.$ZodType): string {
-  return describe(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+  return describeSchema(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
 }
 
 const FORMATS: Readonly<Record<string, string>> = {
@@ -39,11 +39,12 @@ const BY_TYPE: Readonly<Record<string, (json: JsonSchema) => string>> = {
   },
 };
 
-function describe(json: JsonSchema): string {
+/** The same for a JSON schema. */
+export function describeSchema(json: JsonSchema): string {
   if (json.const !== undefined) return JSON.stringify(json.const);
   if (json.enum !== undefined) return oneOf(json.enum.map(String));
   const options = json.anyOf ?? json.oneOf;
-  if (options !== undefined) return [...new Set(options.map((option) => describe(plain(option))))].join(" or ");
+  if (options !== undefined) return [...new Set(options.map((option) => describeSchema(plain(option))))].join(" or ");
   const byType = typeof json.type === "string" ? BY_TYPE[json.type] : undefined;
   return byType?.(json) ?? "another value";
 }
@@ -59,10 +60,11 @@ function oneOf(values: readonly string[]): string {
 function range(json: JsonSchema, otherwise: string): string {
   const min = bounded(json.minimum);
   const max = bounded(json.maximum);
+  const above = json.exclusiveMinimum;
+  if (above !== undefined) return max === undefined ? `more than ${above}` : `more than ${above}, up to ${max}`;
   if (min !== undefined && max !== undefined) return `${min} to ${max}`;
   if (min !== undefined) return `${min} or more`;
   if (max !== undefined) return `${max} or less`;
-  if (json.exclusiveMinimum !== undefined) return `more than ${json.exclusiveMinimum}`;
   return otherwise;
 }
 

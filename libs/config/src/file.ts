@@ -4,7 +4,7 @@ import { ConfigError, showValue } from "./error.ts";
 import { nearest } from "./nearest.ts";
 
 /** The sections that a configuration file may have: one a service. */
-export const SECTIONS: readonly string[] = ["relay", "stun", "credential", "signaling", "standalone"];
+export const SECTIONS: readonly string[] = ["relay", "stun", "credential", "signaling"];
 
 /** Reads one section of a YAML file; a section that is not there is empty. Sections `x-...` are for YAML anchors. */
 export function readSection(file: string, section: string): Record<string, unknown> {

@@ -25,4 +25,5 @@ export { automaticAddress, type HostAddress, hostAddresses } from "./host-addres
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
+export { configReference } from "./reference.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

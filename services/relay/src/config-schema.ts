@@ -139,7 +139,7 @@ const peers = z
         z.strictObject({
           range: ipRange().describe("Relayed addresses of other relays."),
           ports: z
-            .strictObject({ min: port(), max: port() })
+            .strictObject({ min: port().describe("First port."), max: port().describe("Last port.") })
             .refine(isOrdered, { path: ["min"], message: "must not exceed max" })
             .exactOptional()
             .describe("Their relayed ports; 49152 to 65535 when absent."),
@@ -229,7 +229,7 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .describe("Where clients are served."),
     tls,
     addresses: coturn(z.array(relayAddress).min(1), "relay-ip", "external-ip")
-      .default([{ ip: "auto" }])
+      .prefault(["auto"])
       .describe("Where relayed addresses are taken from: addresses of this host, auto, public/private, or mappings."),
     ports: z
       .strictObject(portRange)
@@ -275,6 +275,11 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       })
       .prefault({})
       .describe("Allocations at once."),
+    rfc5766Channels: coturn(z.boolean(), "rfc5766-channel-numbers")
+      .default(true)
+      .describe(
+        "Clients that log in as RFC 5389 has it may bind channels 0x5000 to 0x7FFF, as RFC 5766 allowed. Otherwise 400.",
+      ),
     limits,
     dataPlane,
     drain: z

@@ -11,6 +11,7 @@ export interface RelayConfig {
   readonly credential: CredentialConfig;
   readonly peers: PeersConfig;
   readonly quotas: { readonly user?: number; readonly tenant?: number; readonly total?: number };
+  readonly rfc5766Channels: boolean;
   readonly limits: LimitsConfig;
   readonly dataPlane: DataPlaneConfig;
   readonly drain: { readonly timeout: number };

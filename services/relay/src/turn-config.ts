@@ -31,6 +31,7 @@ export function turnServerConfig({ config, bound, relays, policy, nonceKeys }: T
     policy,
     defaultLifetimeSeconds: lifetime.default,
     maxLifetimeSeconds: lifetime.max,
+    rfc5766Channels: config.rfc5766Channels,
     limits: turnLimits(config),
   };
 }
