@@ -1,4 +1,4 @@
-import { CHANNEL_HEADER_LENGTH, isChannelNumber } from "./channel-data.ts";
+import { beginsAsChannelData, CHANNEL_HEADER_LENGTH } from "./channel-data.ts";
 import { HEADER_LENGTH, MAGIC_COOKIE } from "./constants.ts";
 import { padded, readU16, readU32 } from "./wire.ts";
 
@@ -114,14 +114,12 @@ export class StreamFramer {
     if (head.length === 0) return undefined;
     const first = head[0] ?? 0;
     const isStun = first < 0x40;
-    if (!isStun && first > 0x4f) return this.#fail("not-stun");
+    if (!isStun && !beginsAsChannelData(head)) return this.#fail("not-stun");
     if (head.length < CHANNEL_HEADER_LENGTH) return undefined;
     const claimed = readU16(head, 2);
     if (isStun && claimed % 4 !== 0) return this.#fail("not-stun");
     const length = (isStun ? HEADER_LENGTH : CHANNEL_HEADER_LENGTH) + claimed;
-    if (!isStun) {
-      if (!isChannelNumber(readU16(head, 0))) return this.#fail("not-stun");
-    } else {
+    if (isStun) {
       if (head.length < PROLOGUE) return undefined;
       if (readU32(head, 4) !== MAGIC_COOKIE) return this.#fail("not-stun");
     }

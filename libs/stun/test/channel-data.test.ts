@@ -1,10 +1,10 @@
-import { decodeChannelData, encodeChannelData, isChannelNumber } from "@culvert/stun";
+import { decodeChannelData, encodeChannelData, isChannelNumber, isRfc5766ChannelNumber } from "@culvert/stun";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytes } from "./arbitraries.ts";
 import { hex, toHex } from "./support.ts";
 
-const channel = fc.integer({ min: 0x4000, max: 0x4fff });
+const channel = fc.integer({ min: 0x4000, max: 0x7fff });
 
 describe("ChannelData", () => {
   it("is a channel number, a length and the data", () => {
@@ -40,15 +40,14 @@ describe("ChannelData", () => {
     ["a length beyond the datagram", "40000004010203"],
     ["a claim of 65535 bytes", "4000ffff01"],
     ["channel 0x3FFF", "3fff0000"],
-    ["channel 0x5000, reserved", "50000000"],
-    ["channel 0x7FFF, reserved", "7fff0000"],
+    ["channel 0x8000", "80000000"],
     ["channel 0xFFFF", "ffff0000"],
   ])("is not %s", (_name, datagram) => {
     expect(decodeChannelData(hex(datagram))).toBeUndefined();
   });
 
   it.each([
-    ["a reserved channel", () => encodeChannelData(0x5000, new Uint8Array())],
+    ["channel 0x8000", () => encodeChannelData(0x8000, new Uint8Array())],
     ["more than 65535 bytes", () => encodeChannelData(0x4000, new Uint8Array(65536))],
   ])("cannot have %s", (_name, encode) => {
     expect(encode).toThrow(RangeError);
@@ -61,6 +60,17 @@ it("channel numbers are 0x4000 to 0x4FFF", () => {
     true,
     true,
     false,
+    false,
+  ]);
+});
+
+it("channel numbers of RFC 5766 are 0x4000 to 0x7FFF", () => {
+  expect([0x3fff, 0x4000, 0x4fff, 0x5000, 0x7fff, 0x8000].map(isRfc5766ChannelNumber)).toEqual([
+    false,
+    true,
+    true,
+    true,
+    true,
     false,
   ]);
 });

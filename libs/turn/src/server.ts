@@ -1,4 +1,10 @@
-import { beginsAsChannelData, checkFingerprint, decodeChannelData, decodeMessage, type StunCrypto } from "@culvert/stun";
+import {
+  beginsAsChannelData,
+  checkFingerprint,
+  decodeChannelData,
+  decodeMessage,
+  type StunCrypto,
+} from "@culvert/stun";
 import { AllocateAttempts } from "./allocate-attempts.ts";
 import { Allocations } from "./allocations.ts";
 import { Asks } from "./asks.ts";

@@ -58,6 +58,19 @@ describe("ChannelBind (RFC 8656 section 12)", () => {
     expect(channelBind(given().client, number, PEER).outcome).toBe("success");
   });
 
+  it.each([
+    ["from a client of RFC 5389 is accepted where that is configured", true, "rfc5389", "success"],
+    ["from a client of RFC 8489 is answered with 400 all the same", true, "rfc8489", 400],
+    ["is answered with 400 by default", false, "rfc5389", 400],
+  ] as const)("of a number that only RFC 5766 has %s", (_, rfc5766Channels, dialect, outcome) => {
+    for (const number of [0x5000, 0x7fff]) {
+      const client = new Lab({ config: { rfc5766Channels } }).client({ dialect });
+      allocate(client);
+      expect(channelBind(client, number, PEER).outcome).toBe(outcome);
+      expect(channelBind(client, 0x8000, PEER).outcome).toBe(400);
+    }
+  });
+
   it("of a bound number to another peer is answered with 400", () => {
     const { client } = given();
     channelBind(client, 0x4000, PEER);

@@ -99,7 +99,7 @@ export function streams(create: CreateHarness): void {
     test("garbage closes the stream, and the others go on", async () => {
       const all = await given();
       const other = await all.connect();
-      await all.client.write(Buffer.from("POST / HTTP/1.1\r\nHost: turn\r\n\r\n"));
+      await all.client.write(Buffer.from("8060000100000000deadbeef", "hex"));
       await all.client.ended;
       await all.world.expectDropped({ "stream-framing": 1 });
       await speak(all, other);
