@@ -59,6 +59,8 @@ export function createCredentialService(
   const keyFeed = createKeyFeed(store, logger);
   const metrics = createCredentialMetrics(meters, ring);
   const limiter = new FailureLimiter(config.failures);
+  // One of its own: a relay with a wrong token asks without end, and must not lock out applications on its host.
+  const feedLimiter = new FailureLimiter(config.failures);
   const issuer = new Issuer({ store, ring, config: config.issue, clock, random });
   const onRevoked = (revocation: Revocation): void => {
     metrics.revoked(revocation.subject.kind);
@@ -130,7 +132,7 @@ export function createCredentialService(
           tls,
           maxWatchers,
           feed: keyFeed,
-          limiter,
+          limiter: feedLimiter,
           metrics,
           clock,
           logger,

@@ -1,11 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClientCredentials, type KeyWatch, watchKeys } from "@culvert/contracts";
 import { type KeyChange, KeyRing, type KeySnapshot } from "@culvert/credentials";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { nodeCrypto } from "@culvert/testkit";
+import selfsigned from "selfsigned";
 import { afterEach, expect, it } from "vitest";
 import { ACME_SECRET, ADMIN, APP, type Running, startService, textAt } from "./service.ts";
 
@@ -87,7 +87,8 @@ it("tells a snapshot and then each change, with revisions that grow by one", asy
 });
 
 it("refuses a watcher without the shared token or with a wrong one, slows it down, and lets it in with the right one", async () => {
-  const { info, metrics } = await startService({ grpc: { port: 0, token: TOKEN }, failures: { burst: 4 } });
+  const running = await startService({ grpc: { port: 0, token: TOKEN }, failures: { burst: 4 } });
+  const { info, metrics } = running;
   const without = follow(info.grpc?.port);
   await expect.poll(() => without.reasons.join()).toMatch(/16 UNAUTHENTICATED: the shared token is missing or wrong/);
   without.watch.close();
@@ -97,6 +98,7 @@ it("refuses a watcher without the shared token or with a wrong one, slows it dow
   await expect.poll(() => wrong.reasons.join()).toMatch(/8 RESOURCE_EXHAUSTED: too many failures; try again in \d+ s/);
   expect(without.snapshots.length + wrong.snapshots.length).toBe(0);
   expect(await metrics()).toMatch(/culvert_credential_auth_failures_total\{via="grpc"\} 4/);
+  expect(await issue(running)).toContain(":acme-1:");
 });
 
 it("takes no more watchers than configured", async () => {
@@ -128,53 +130,43 @@ it("is followed again after the service was away; what was known stays in force 
   expect(snapshots).toHaveLength(2);
 });
 
+interface Pem {
+  readonly cert: string;
+  readonly key: string;
+}
+
+async function certificate(name: string, isAuthority: boolean, authority?: Pem): Promise<Pem> {
+  const made = await selfsigned.generate([{ name: "commonName", value: name }], {
+    keyType: "ec",
+    curve: "P-256",
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: isAuthority },
+      { name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] },
+    ],
+    ...(authority === undefined ? {} : { ca: authority }),
+  });
+  return { cert: made.cert, key: made.private };
+}
+
 it("serves mTLS: only certificates of its authority come in", async () => {
+  const authorities = { ours: await certificate("ours", true), other: await certificate("other", true) };
+  const server = await certificate("server", false, authorities.ours);
+  const client = await certificate("client", false, authorities.ours);
+  const stranger = await certificate("stranger", false, authorities.other);
+  const ca = authorities.ours.cert;
   const directory = mkdtempSync(join(tmpdir(), "culvert-feed-"));
-  const file = (name: string): string => join(directory, name);
-  const openssl = (...args: string[]): void => {
-    execFileSync("openssl", args, { cwd: directory, stdio: "ignore" });
-  };
-  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   try {
-    for (const ca of ["ca", "other"]) {
-      openssl("req", "-x509", ...ec, "-keyout", `${ca}.key`, "-out", `${ca}.pem`, "-days", "2", "-subj", `/CN=${ca}`);
-    }
-    for (const [name, ca] of [
-      ["server", "ca"],
-      ["client", "ca"],
-      ["stranger", "other"],
-    ]) {
-      const san = ["-addext", "subjectAltName=IP:127.0.0.1"];
-      openssl(
-        "req",
-        "-x509",
-        ...ec,
-        "-CA",
-        `${ca}.pem`,
-        "-CAkey",
-        `${ca}.key`,
-        "-keyout",
-        `${name}.key`,
-        "-out",
-        `${name}.pem`,
-        "-days",
-        "2",
-        "-subj",
-        `/CN=${name}`,
-        ...san,
-      );
-    }
-    const pem = (name: string): string => readFileSync(file(name), "utf8");
-    const tls = { cert: file("server.pem"), key: file("server.key"), ca: file("ca.pem") };
+    const file = (name: string, pem: string): string => {
+      writeFileSync(join(directory, name), pem);
+      return join(directory, name);
+    };
+    const tls = { cert: file("cert.pem", server.cert), key: file("key.pem", server.key), ca: file("ca.pem", ca) };
     const { info } = await startService({ grpc: { port: 0, tls } });
     const port = info.grpc?.port;
-    const good = follow(port, { tls: { ca: pem("ca.pem"), cert: pem("client.pem"), key: pem("client.key") } });
+    const good = follow(port, { tls: { ca, ...client } });
     await good.watch.ready;
-    const strangers = [
-      follow(port, { tls: { ca: pem("ca.pem"), cert: pem("stranger.pem"), key: pem("stranger.key") } }),
-      follow(port, { tls: { ca: pem("ca.pem") } }),
-      follow(port),
-    ];
+    const strangers = [follow(port, { tls: { ca, ...stranger } }), follow(port, { tls: { ca } }), follow(port)];
     for (const stranger of strangers) await expect.poll(() => stranger.reasons.length).toBeGreaterThan(1);
     expect(strangers.flatMap(({ snapshots }) => snapshots)).toEqual([]);
   } finally {
