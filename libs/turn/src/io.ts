@@ -106,7 +106,7 @@ export interface PermissionEntry {
 export interface ChannelEntry {
   readonly kind: "channel";
   readonly relay: RelayId;
-  /** 0x4000 to 0x4FFF. */
+  /** 0x4000 to 0x4FFF; for clients of RFC 5766 to 0x7FFE. */
   readonly channel: number;
   readonly peer: PeerAddress;
   readonly wireIp?: string;

@@ -7,9 +7,8 @@ import {
 } from "@culvert/stun";
 import type { ListenerId, Millis, PeerAddress } from "@culvert/turn";
 import type { Clock, DropReason } from "../port.ts";
-import { frameChannelData } from "./channel-data.ts";
 import type { Client } from "./client.ts";
-import { dataIndication, isSendIndication, isStun } from "./indications.ts";
+import { channelData, dataIndication, isSendIndication, isStun } from "./messages.ts";
 import { type Permission, permits, type Relay } from "./relay.ts";
 import type { Tally } from "./tally.ts";
 
@@ -138,7 +137,7 @@ export class Forwarder {
     if (side === undefined) return "unknown-client";
     const message =
       channel !== undefined && channel.deadline > now
-        ? frameChannelData(channel.number, bytes, side.stream)
+        ? channelData(channel.number, bytes, side.stream)
         : dataIndication(permission.ip, port, bytes);
     return message === undefined ? "malformed" : side.relay(client, message);
   }

@@ -60,6 +60,15 @@ export function udpRelaying(create: CreateHarness): void {
       expect(one?.data.at(-1), "padding is zero").toBe(0);
     });
 
+    test("the channel numbers of RFC 5766 serve as well", async () => {
+      const { world, client, listener, peer, relay } = await given();
+      world.channel(relay.id, 0x7ffe, peer.address);
+      await client.send(listener.local, channelData(0x7ffe, "hello"));
+      expect((await peer.next()).data.toString()).toBe("hello");
+      await peer.send(relay.address, "back");
+      expect((await client.next()).data).toEqual(Buffer.from(channelData(0x7ffe, "back")));
+    });
+
     test("a channel does not keep Send indications from its peer", async () => {
       const { client, listener, peer } = await givenChannel();
       await client.send(listener.local, send(peer.address, "hello"));

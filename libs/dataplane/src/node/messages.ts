@@ -1,5 +1,16 @@
 import { randomFillSync } from "node:crypto";
-import { HEADER_LENGTH, MAGIC_COOKIE, MessageClass, Method, messageType, writeDataIndication } from "@culvert/stun";
+import {
+  encodeChannelData,
+  HEADER_LENGTH,
+  MAGIC_COOKIE,
+  MessageClass,
+  Method,
+  messageType,
+  writeDataIndication,
+} from "@culvert/stun";
+
+const POOLED = { allocate: Buffer.allocUnsafe } as const;
+const PADDED = { ...POOLED, padded: true } as const;
 
 const SEND_INDICATION = messageType(Method.Send, MessageClass.Indication);
 
@@ -33,5 +44,10 @@ function transactionId(): Uint8Array {
 
 /** A Data indication (RFC 8656 section 11.4); undefined when the data does not fit. */
 export function dataIndication(ip: string, port: number, data: Uint8Array): Uint8Array | undefined {
-  return data.length > MAX_DATA ? undefined : writeDataIndication({ ip, port }, data, transactionId());
+  return data.length > MAX_DATA ? undefined : writeDataIndication({ ip, port }, data, transactionId(), POOLED);
+}
+
+/** ChannelData, padded where it goes over a stream (RFC 8656 section 12.5). */
+export function channelData(channel: number, data: Uint8Array, stream: boolean): Uint8Array {
+  return encodeChannelData(channel, data, stream ? PADDED : POOLED);
 }
