@@ -1,7 +1,7 @@
 import { ConfigError, type HostAddress } from "@culvert/config";
 import type { Logger } from "@culvert/telemetry";
 import { type FleetRelay, inAnyRange, type PeerPolicy, parsePeerPolicy } from "@culvert/turn";
-import { hostOfTarget, OwnBackends, type Resolver } from "./adapters/own-backends.ts";
+import { hostOfTarget, OwnBackends, type Resolver, surroundingHosts } from "./adapters/own-backends.ts";
 import type { PeersConfig, RelayAddress, RelayConfig } from "./config.ts";
 
 const REFRESH_MS = 60_000;
@@ -11,6 +11,7 @@ export interface PeerPoliciesOptions {
   readonly relays: readonly RelayAddress[];
   readonly host: readonly HostAddress[];
   readonly resolver: Resolver;
+  readonly env: NodeJS.ProcessEnv;
   readonly logger: Logger;
 }
 
@@ -22,7 +23,7 @@ export class PeerPolicies {
 
   constructor(options: PeerPoliciesOptions) {
     this.#options = options;
-    this.#backends = new OwnBackends(backendHosts(options.config), options.resolver, options.logger);
+    this.#backends = new OwnBackends(backendHosts(options), options.resolver, options.logger);
   }
 
   /** Throws a ConfigError of one line for ranges that make no sense. */
@@ -60,8 +61,10 @@ export class PeerPolicies {
   }
 }
 
-function backendHosts({ credential, peers }: RelayConfig): readonly string[] {
-  return credential.target === undefined ? peers.backends : [hostOfTarget(credential.target), ...peers.backends];
+function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
+  const { credential, peers } = config;
+  const target = credential.target === undefined ? [] : [hostOfTarget(credential.target)];
+  return [...target, ...peers.backends, ...surroundingHosts(env)];
 }
 
 /**

@@ -20,6 +20,8 @@ export interface RelayPorts {
   readonly logger?: Logger;
   readonly metrics?: Metrics;
   readonly resolver?: Resolver;
+  /** Names hosts of the platform that are no peers. Default: that of the process. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** The ports with nothing missing. */
@@ -40,6 +42,7 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
     crypto: ports.crypto ?? nodeCrypto,
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
     resolver: ports.resolver ?? systemResolver,
+    env: ports.env ?? process.env,
     keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
   };
 }

@@ -97,7 +97,9 @@ class Relay implements RelayService {
 
   ready(): ReadyState {
     const started = this.#loop !== undefined;
-    const keys = this.#keys.waiting ? "the credential service has not sent its keys yet" : "ok";
+    const { users, secrets } = this.#config.auth;
+    const needsKeys = users.length + secrets.length === 0;
+    const keys = this.#keys.waiting && needsKeys ? "the credential service has not sent its keys yet" : "ok";
     // A draining relay stays ready: its live calls need the route to it.
     return { ready: started && keys === "ok", checks: { listeners: started ? "ok" : "not bound yet", keys } };
   }
@@ -107,13 +109,13 @@ class Relay implements RelayService {
   }
 
   async #start(): Promise<RelayInfo> {
-    const { dataPlane, resolver, logger, metrics } = this.#ports;
+    const { dataPlane, resolver, logger, metrics, env } = this.#ports;
     const config = this.#config;
     this.#open.push(() => metrics.shutdown());
     const host = hostAddresses();
     const relays = resolveRelayAddresses(config.addresses, host);
     refuseConflict({ ...config, addresses: relays });
-    const policies = new PeerPolicies({ config, relays, host, resolver, logger });
+    const policies = new PeerPolicies({ config, relays, host, resolver, logger, env });
     const policy = await policies.load();
     if (config.peers.dangerouslyAllow.length > 0) {
       logger.warn(

@@ -9,6 +9,8 @@ const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const QUIET: Readonly<Record<string, string>> = {
   CULVERT_RELAY_LISTENERS: "[{transport: udp, ip: 127.0.0.1, port: 0}]",
   CULVERT_RELAY_ADDRESSES: "127.0.0.1",
+  // Above what the kernel picks for port 0.
+  CULVERT_RELAY_PORTS_MIN: "61000",
   CULVERT_RELAY_AUTH_USERS: "[{username: alice, password: hunter2}]",
   CULVERT_RELAY_OPS_PORT: "0",
 };

@@ -78,7 +78,8 @@ test("what a peer sends without a permission is dropped", async () => {
 });
 
 test("a full port range is answered with 508 at once, and all ports come back", async () => {
-  const relay = await startRelay({ ports: { min: 61_100, max: 61_103 } });
+  // An address that no other test relays on, so that the four ports are this relay's alone.
+  const relay = await startRelay({ addresses: ["127.9.8.6"], ports: { min: 61_100, max: 61_103 } });
   const fill = async () => {
     const clients = await Promise.all([1, 2, 3, 4].map(() => relay.connect("udp")));
     const ports = await Promise.all(clients.map(async (client) => (await client.allocate()).relayed.port));
@@ -108,13 +109,22 @@ test("a user's quota is answered with 486", async () => {
 });
 
 test("the platform's own backends are no peers, whatever is allowed", async () => {
+  const hosts = new Map([
+    ["redis.internal", ["10.1.2.3"]],
+    ["collector", ["10.1.2.5"]],
+  ]);
   const relay = await startRelay(
-    { peers: { allow: ["10.0.0.0/8"], backends: ["redis.internal"] } },
-    { resolver: async (host) => (host === "redis.internal" ? ["10.1.2.3"] : []) },
+    { peers: { allow: ["10.0.0.0/8"], backends: ["redis.internal", "10.9.0.0/16"] } },
+    {
+      resolver: async (host) => hosts.get(host) ?? [],
+      env: { KUBERNETES_SERVICE_HOST: "10.96.0.1", OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318" },
+    },
   );
   const client = await relay.connect("udp");
   await client.allocate();
-  expect(await failure(client.createPermission(["10.1.2.3"]))).toMatchObject({ code: 403 });
+  for (const ip of ["10.1.2.3", "10.1.2.5", "10.9.8.7", "10.96.0.1"]) {
+    expect(await failure(client.createPermission([ip]))).toMatchObject({ code: 403 });
+  }
   await client.createPermission(["10.1.2.4"]);
   expect(relay.logs).toContainEqual(
     expect.objectContaining({ msg: "peer denied", rule: expect.stringMatching(/^backend/) }),

@@ -1,4 +1,4 @@
-import { lookup } from "node:dns/promises";
+import { getServers, lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Logger } from "@culvert/telemetry";
 
@@ -8,9 +8,26 @@ export type Resolver = (host: string) => Promise<readonly string[]>;
 export const systemResolver: Resolver = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
+const ENDPOINT_VARIABLES = [
+  "OTEL_EXPORTER_OTLP_ENDPOINT",
+  "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+  "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+];
+
+/** Hosts that the surroundings of the process name: the Kubernetes API, the telemetry collector, the name servers. */
+export function surroundingHosts(env: NodeJS.ProcessEnv): readonly string[] {
+  const api = env.KUBERNETES_SERVICE_HOST;
+  const endpoints = ENDPOINT_VARIABLES.flatMap((name) => {
+    const text = env[name] ?? "";
+    return URL.canParse(text) ? [hostOfTarget(new URL(text).host)] : [];
+  });
+  return [...(api === undefined || api === "" ? [] : [api]), ...endpoints, ...getServers().map(hostOfTarget)];
+}
+
 /** The host of `host:port`, `[::1]:port` or a gRPC target such as `dns:///host:port`. */
 export function hostOfTarget(target: string): string {
   const authority = target.replace(/^[a-z][a-z\d+.-]*:\/{2,3}/i, "");
+  if (isIP(authority) !== 0) return authority;
   return authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
