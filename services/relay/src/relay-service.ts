@@ -235,7 +235,7 @@ class Relay implements RelayService {
   async #close(): Promise<void> {
     const allocations = this.allocations();
     for (const close of this.#open.splice(0).reverse()) await close();
-    this.#ports.logger.info({ allocations }, "relay stopped");
+    if (this.#loop !== undefined) this.#ports.logger.info({ allocations }, "relay stopped");
   }
 }
 

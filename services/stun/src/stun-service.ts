@@ -242,7 +242,7 @@ class Stun implements StunService {
 
   async #close(): Promise<void> {
     for (const close of this.#open.splice(0).reverse()) await close();
-    this.#logger.info("stun stopped");
+    if (this.#server !== undefined) this.#logger.info("stun stopped");
   }
 }
 

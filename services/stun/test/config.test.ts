@@ -37,7 +37,7 @@ test.each([
   ],
   [
     { listeners: [{ ...udp, ip: "localhost" }] },
-    'stun.listeners[0].ip: localhost: must be an IPv4 or IPv6 address, or auto (CULVERT_STUN_LISTENERS)',
+    "stun.listeners[0].ip: localhost: must be an IPv4 or IPv6 address, or auto (CULVERT_STUN_LISTENERS)",
   ],
 ])("%j is refused", (overrides, expected) => {
   expect(() => load(overrides)).toThrow(new ConfigError(expected));
