@@ -18,6 +18,7 @@ export interface Permission {
   readonly wireIp: string;
   readonly deadline: Millis;
   readonly ports: PortRange | undefined;
+  readonly exceptPorts: readonly number[];
 }
 
 export interface Channel {
@@ -31,8 +32,8 @@ export interface Channel {
   readonly deadline: Millis;
 }
 
-export const permits = ({ ports }: Permission, port: number): boolean =>
-  ports === undefined || (port >= ports.min && port <= ports.max);
+export const permits = ({ ports, exceptPorts }: Permission, port: number): boolean =>
+  (ports === undefined || (port >= ports.min && port <= ports.max)) && !exceptPorts.includes(port);
 
 /** One relay socket with its part of the table. */
 export class Relay {
@@ -77,8 +78,8 @@ export class Relay {
 
   setPermission(entry: PermissionEntry): void {
     this.deletePermission(entry.ip);
-    const { ip, wireIp = ip, deadline, ports } = entry;
-    const permission: Permission = { ip, wireIp, deadline, ports };
+    const { ip, wireIp = ip, deadline, ports, exceptPorts = [] } = entry;
+    const permission: Permission = { ip, wireIp, deadline, ports, exceptPorts };
     this.permissions.set(ip, permission);
     this.#byWire.set(wireIp, [...(this.#byWire.get(wireIp) ?? []), permission]);
   }

@@ -23,6 +23,7 @@ export class Stream {
   readonly #framer: StreamFramer = new StreamFramer();
   /** Speaks with the client: the TCP socket, or what TLS made of it. Undefined during the handshake. */
   #socket: Socket | undefined;
+  #gathers = true;
   #corked = false;
   #closing = false;
   /** This side has ended: what still comes is not for anyone. */
@@ -56,7 +57,13 @@ export class Stream {
       return;
     }
     this.#socket = socket;
-    if (socket !== this.#raw) socket.on("error", ignore);
+    if (socket !== this.#raw) {
+      socket.on("error", ignore);
+      // Each message is a TLS record of its own: some clients (coturn's is one) take one message out of each record, and
+      // Node puts all that waits into one where it can.
+      this.#gathers = false;
+      Reflect.set(socket, "_writev", null);
+    }
     socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
   }
@@ -136,8 +143,8 @@ export class Stream {
 
   #write(socket: Socket, bytes: Uint8Array): DropReason | undefined {
     if (!socket.writable) return "unknown-client";
-    if (!this.#corked) {
-      // What one turn of the event loop has for this client leaves in one write, and in one TLS record.
+    if (this.#gathers && !this.#corked) {
+      // What one turn of the event loop has for this client leaves in one write.
       this.#corked = true;
       socket.cork();
       setImmediate(() => {

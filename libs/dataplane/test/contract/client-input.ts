@@ -1,6 +1,7 @@
 import { encodeMessage, MessageClass, Method, rawAttribute } from "@culvert/stun";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { binding, channelData, send } from "./messages.ts";
+import { binding, channelData, dataIndication, send } from "./messages.ts";
 import { type CreateHarness, LOOPBACK, tuple, World } from "./world.ts";
 
 export function clientInput(create: CreateHarness): void {
@@ -116,6 +117,33 @@ export function clientInput(create: CreateHarness): void {
       expect((await peer.next()).data.toString()).toBe("after it");
       expect(world.plane.counters().slowPath).toBe(0);
     });
+  });
+
+  test("whatever bytes come, from clients and from peers, it goes on", async () => {
+    const { world, listener, client, peer } = await given();
+    const relay = await world.allocation(tuple(listener, client));
+    world.permit(relay.id, LOOPBACK[4]);
+    const stun = (tail: Uint8Array) => {
+      const message = Buffer.concat([send(peer.address, "x").subarray(0, 20), tail]);
+      message.writeUInt16BE(tail.length, 2);
+      return message;
+    };
+    const datagram = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.uint8Array({ minLength: 1, maxLength: 100 }).map((tail) => Buffer.concat([Buffer.of(0x40), tail])),
+      fc.uint8Array({ maxLength: 100 }).map(stun),
+    );
+    await fc.assert(
+      fc.asyncProperty(datagram, async (bytes) => {
+        await client.send(listener.local, bytes);
+        await peer.send(relay.address, bytes);
+        const received = await client.next();
+        expect(dataIndication(received.data)?.peer).toEqual(peer.address);
+      }),
+      { numRuns: 500 },
+    );
+    await client.send(listener.local, send(peer.address, "after all"));
+    for (;;) if ((await peer.next()).data.toString() === "after all") break;
   });
 
   describe("a listener in STUN mode", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { channelData, send } from "./messages.ts";
-import { type CreateHarness, LOOPBACK, tuple, World } from "./world.ts";
+import { type CreateHarness, LOOPBACK, POLLING, tuple, World } from "./world.ts";
 
 const CHANNEL = 0x4001;
 
@@ -41,7 +41,7 @@ export function countersAndRates(create: CreateHarness): void {
       await client.send(listener.local, channelData(CHANNEL, "12345"));
       await peer.next();
       world.apply({ type: "unbind", relay: relay.id });
-      await expect.poll(() => world.plane.relayCounters(relay.id)).toBeUndefined();
+      await expect.poll(() => world.plane.relayCounters(relay.id), POLLING).toBeUndefined();
       expect(world.plane.counters()).toMatchObject({ packetsToPeers: 1, relays: 0 });
       expect(await world.bind(relay.id, relay.address)).toEqual({ ok: true });
       expect(world.plane.relayCounters(relay.id)?.packetsToPeers).toBe(0);

@@ -9,8 +9,6 @@ import { tlsListeners } from "./tls.ts";
 import { udpRelaying } from "./udp-relaying.ts";
 import type { CreateHarness } from "./world.ts";
 
-export type { CreateHarness, Harness } from "./world.ts";
-
 /** What every data plane does, seen from its sockets. */
 export function describeDataPlaneContract(name: string, create: CreateHarness): void {
   describe(`${name} data plane`, () => {

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { CERTIFICATES } from "./certificates.ts";
 import { binding } from "./messages.ts";
 import { StreamEndpoint } from "./stream-endpoint.ts";
-import { type CreateHarness, LOOPBACK, tuple, World } from "./world.ts";
+import { type CreateHarness, LOOPBACK, POLLING, tuple, World } from "./world.ts";
 
 export function tlsListeners(create: CreateHarness): void {
   async function given(limits: Partial<DataPlaneLimits> = {}) {
@@ -49,7 +49,7 @@ export function tlsListeners(create: CreateHarness): void {
         await once(socket, "close");
       }
       await world.expectDropped({ "stream-framing": 3 });
-      await expect.poll(() => world.plane.counters().streams).toBe(0);
+      await expect.poll(() => world.plane.counters().streams, POLLING).toBe(0);
       await speaks(world, listener, await world.connect(listener, { tls: {} }));
     });
 
@@ -60,7 +60,7 @@ export function tlsListeners(create: CreateHarness): void {
       const drip = setInterval(() => dripping.socket.write(Buffer.of(0x16)), 10);
       await Promise.all([silent.ended, dripping.ended]);
       clearInterval(drip);
-      await expect.poll(() => world.plane.counters().streams).toBe(0);
+      await expect.poll(() => world.plane.counters().streams, POLLING).toBe(0);
       const { dropped } = world.plane.counters();
       expect(dropped["stream-idle"] + dropped["stream-framing"]).toBe(2);
     });

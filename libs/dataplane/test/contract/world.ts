@@ -32,6 +32,9 @@ export const tuple = (listener: BoundListener, { address }: { readonly address: 
   remote: address,
 });
 
+/** For `expect.poll`: the test's own time limit is to be the one that counts. */
+export const POLLING = { interval: 5, timeout: 15_000 } as const;
+
 /** One data plane with everything that talks to it, for the time of one test. */
 export class World {
   readonly plane: DataPlane;
@@ -143,7 +146,7 @@ export class World {
 
   /** Waits until this many, and no more, were dropped for the reason, and nothing for another one. */
   async expectDropped(expected: Partial<Record<DropReason, number>>): Promise<void> {
-    await expect.poll(() => this.#drops()).toEqual(expected);
+    await expect.poll(() => this.#drops(), POLLING).toEqual(expected);
   }
 
   #drops(): Partial<Record<DropReason, number>> {
