@@ -54,6 +54,6 @@ test("a stream that is not STUN closes the connection", async () => {
   const client = await connect(server);
   const report = new Promise((resolve) => client.onClose(resolve));
   client.binding().catch(() => undefined);
-  (await server.next()).send(Buffer.from("SSH-2.0-server\r\n\r\n"));
+  (await server.next()).send(Buffer.from("220 mail.example.org ESMTP\r\n"));
   expect(await report).toMatchObject({ kind: "protocol", reason: /not-stun/ });
 });

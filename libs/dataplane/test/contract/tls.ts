@@ -65,6 +65,18 @@ export function tlsListeners(create: CreateHarness): void {
       expect(dropped["stream-idle"] + dropped["stream-framing"]).toBe(2);
     });
 
+    test("sends each message in a record of its own, since some clients take one message out of each", async () => {
+      const { world, listener } = await given();
+      const client = await world.connect(listener, { tls: {} });
+      await speaks(world, listener, client);
+      const records: number[] = [];
+      client.socket.on("data", (record) => records.push(record.length));
+      const replies = Array.from({ length: 20 }, () => binding());
+      for (const bytes of replies) world.apply({ type: "send", to: "client", client: tuple(listener, client), bytes });
+      for (const reply of replies) expect(await client.next()).toEqual(reply);
+      expect(records).toEqual(replies.map(({ length }) => length));
+    });
+
     test("takes another certificate for what comes next, and goes on with what is there", async () => {
       const { world, listener, other } = await given();
       const before = await world.connect(listener, { tls: {} });
