@@ -78,6 +78,7 @@ export function encodeMessage(init: MessageInit): Uint8Array {
   }
   for (const { key, algorithm, crypto } of signatures) {
     const size = HMAC_LENGTH[algorithm];
+    // As the signature wants the length field, so that it need not be computed over a copy.
     writeU16(at + 4 + size - HEADER_LENGTH, message, 2);
     const legacy = init.legacy ?? false;
     const value = computeIntegrity(message, at, size, { algorithm, key, crypto, legacy });

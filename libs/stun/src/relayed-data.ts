@@ -26,7 +26,7 @@ const FINGERPRINT = Attr.Fingerprint.type;
 function readIndication(bytes: Uint8Array, type: number): RelayedData | undefined {
   const total = bytes.length;
   if (total < HEADER_LENGTH || readU16(bytes, 0) !== type || readU32(bytes, 4) !== MAGIC_COOKIE) return undefined;
-  if (HEADER_LENGTH + readU16(bytes, 2) !== total || total % 4 !== 0) return undefined;
+  if (HEADER_LENGTH + readU16(bytes, 2) !== total) return undefined;
 
   let peer: TransportAddress | undefined;
   let data: Uint8Array | undefined;
