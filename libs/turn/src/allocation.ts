@@ -3,8 +3,9 @@ import type { Claims } from "./authenticator.ts";
 import type { Cidr } from "./cidr.ts";
 import type { ListenerConfig } from "./config.ts";
 import type { Deadline } from "./deadlines.ts";
-import type { ClientTuple, Millis, PeerAddress, PortRange } from "./io.ts";
+import type { ClientTuple, Millis, PeerAddress } from "./io.ts";
 import type { Owner } from "./outputs.ts";
+import type { PeerPorts } from "./peer-guard.ts";
 import type { RelaySocket } from "./relay-sockets.ts";
 
 /** An allocation (RFC 8656 section 3.2): one client, and a relayed address of one family or of each. */
@@ -46,7 +47,7 @@ export interface Permission {
   readonly relay: Relay;
   readonly ip: string;
   readonly wireIp: string | undefined;
-  ports: PortRange | undefined;
+  ports: PeerPorts;
   readonly expiry: Deadline;
 }
 

@@ -3,6 +3,7 @@ import { allowedPeer, peerDenied } from "./allowed-peer.ts";
 import { installChannel } from "./channels.ts";
 import type { Core } from "./core.ts";
 import { ownAllocation } from "./own-allocation.ts";
+import { allowsPort } from "./peer-guard.ts";
 import { hasRoomForPermissions, installPermission, takeNewPeers } from "./permissions.ts";
 import { refuse, succeed } from "./reply.ts";
 import type { AuthenticatedRequest } from "./request.ts";
@@ -32,7 +33,7 @@ export function handleChannelBind(core: Core, request: AuthenticatedRequest): vo
     return;
   }
   const { relay, decision } = result.peer;
-  if (!core.guard.allowsPort(peer, decision.ports)) {
+  if (!allowsPort(decision.ports, peer.port)) {
     peerDenied(core, allocation, message.method, peer.ip, `port ${peer.port}`);
     refuse(core, request, ErrorCode.Forbidden);
     return;

@@ -2,6 +2,7 @@ import { Attr, type ChannelData, familyOf } from "@culvert/stun";
 import type { Allocation, Permission, Relay } from "./allocation.ts";
 import type { Core } from "./core.ts";
 import type { ClientTuple, Millis, PeerAddress } from "./io.ts";
+import { allowsPort } from "./peer-guard.ts";
 import { take } from "./rate-limit.ts";
 import type { Request } from "./request.ts";
 
@@ -51,7 +52,7 @@ function sendToPeer(
     core.out.dropped("no-permission");
     return;
   }
-  if (!core.guard.allowsPort(peer, permission.ports)) {
+  if (!allowsPort(permission.ports, peer.port)) {
     core.out.dropped("forbidden-peer");
     return;
   }

@@ -97,6 +97,8 @@ export interface PermissionEntry {
   readonly deadline: Millis;
   /** Only these ports of the peer: set where the peer is a relay of the own fleet, whose other ports are not peers. */
   readonly ports?: PortRange;
+  /** Never these ports of the peer: the own listeners, where the peer is an address of this host. */
+  readonly exceptPorts?: readonly number[];
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Relay } from "./allocation.ts";
 import { takeBytes } from "./client-data.ts";
 import type { Core } from "./core.ts";
 import type { IcmpError, Millis, PeerAddress } from "./io.ts";
+import { allowsPort } from "./peer-guard.ts";
 import { addressKey } from "./tuple.ts";
 
 /** No datagram is longer, and with its header a Data indication has to fit 16 bits of length. */
@@ -80,7 +81,7 @@ export function handlePeerIcmp(core: Core, relay: Relay, to: PeerAddress, icmp: 
 function permittedPeer(core: Core, relay: Relay, wire: PeerAddress): PeerAddress | undefined {
   const peer = { ip: core.guard.knownIp(wire.ip), port: wire.port };
   const permission = relay.permissions.get(peer.ip);
-  if (permission === undefined || !core.guard.allowsPort(peer, permission.ports)) return undefined;
+  if (permission === undefined || !allowsPort(permission.ports, peer.port)) return undefined;
   return peer;
 }
 

@@ -2,14 +2,21 @@ import { canonicalIp, formatIp, parseIp } from "@culvert/stun";
 import { type Cidr, cidrContains } from "./cidr.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { embeddedIpv4 } from "./embedded-ipv4.ts";
-import type { PeerAddress, PortRange } from "./io.ts";
+import type { PortRange } from "./io.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
+
+/** The ports of a peer that may be reached. Port 0 is none. */
+export interface PeerPorts {
+  /** Default: all. */
+  readonly only?: PortRange;
+  /** The own listeners. */
+  readonly except: readonly number[];
+}
 
 export type PeerDecision =
   | {
       readonly allowed: true;
-      /** Only these ports. */
-      readonly ports?: PortRange;
+      readonly ports: PeerPorts;
       /** Where packets go to and come from, where that is not the peer's address itself. */
       readonly wireIp?: string;
     }
@@ -61,25 +68,19 @@ export class PeerGuard {
     if (relay !== undefined) {
       return {
         allowed: true,
-        ...(explicit ? {} : { ports: relay.ports }),
+        ports: this.#ports(ip, explicit ? undefined : relay.ports),
         ...(relay.local === ip ? {} : { wireIp: relay.local }),
       };
     }
     // Two names for one wire address would make it undecidable which of them a packet is from.
     if (this.#localToExternal.has(ip)) return { allowed: false, rule: "own address" };
     if (!verdict.allowed) return verdict;
-    if (explicit) return { allowed: true };
+    if (explicit) return { allowed: true, ports: this.#ports(ip, undefined) };
     if (this.#listenerIps.has(ip)) return { allowed: false, rule: "own listener" };
-    if (embeddedIpv4(bytes).some((inner) => this.#isOwn(formatIp(inner))))
+    if (embeddedIpv4(bytes).some((inner) => this.#isOwn(formatIp(inner)))) {
       return { allowed: false, rule: "own address" };
-    return { allowed: true, ...(verdict.ports === undefined ? {} : { ports: verdict.ports }) };
-  }
-
-  /** Whether a port of an allowed peer may be reached: in its range, and none of the own listeners. */
-  allowsPort(peer: PeerAddress, ports: PortRange | undefined): boolean {
-    if (peer.port === 0) return false;
-    if (ports !== undefined && (peer.port < ports.min || peer.port > ports.max)) return false;
-    return !this.#isListener(peer);
+    }
+    return { allowed: true, ports: this.#ports(ip, verdict.ports) };
   }
 
   /** The address that the client knows a peer by, from the one that its packets come from. */
@@ -91,14 +92,35 @@ export class PeerGuard {
     return this.#relays.has(ip) || this.#localToExternal.has(ip) || this.#listenerIps.has(ip);
   }
 
-  #isListener(peer: PeerAddress): boolean {
-    const wireIp = this.#relays.get(peer.ip)?.local;
-    return this.#listeners.some(({ address }) => {
-      if (address.port !== peer.port) return false;
-      const everywhere = address.ip === "0.0.0.0" || address.ip === "::";
-      return everywhere ? this.#isOwn(peer.ip) : address.ip === peer.ip || address.ip === wireIp;
-    });
+  #ports(ip: string, only: PortRange | undefined): PeerPorts {
+    const wireIp = this.#relays.get(ip)?.local;
+    const except = this.#listeners
+      .filter(({ address }) => {
+        const everywhere = address.ip === "0.0.0.0" || address.ip === "::";
+        return everywhere ? this.#isOwn(ip) : address.ip === ip || address.ip === wireIp;
+      })
+      .map(({ address }) => address.port)
+      .filter((port) => only === undefined || isIn(only, port));
+    return { except: [...new Set(except)], ...(only === undefined ? {} : { only }) };
   }
+}
+
+/** Whether a port of an allowed peer may be reached. */
+export function allowsPort(ports: PeerPorts, port: number): boolean {
+  return port !== 0 && (ports.only === undefined || isIn(ports.only, port)) && !ports.except.includes(port);
+}
+
+export function samePorts(a: PeerPorts, b: PeerPorts): boolean {
+  return (
+    a.only?.min === b.only?.min &&
+    a.only?.max === b.only?.max &&
+    a.except.length === b.except.length &&
+    a.except.every((port, index) => port === b.except[index])
+  );
+}
+
+function isIn(range: PortRange, port: number): boolean {
+  return port >= range.min && port <= range.max;
 }
 
 function canonical(ip: string): string {

@@ -2,7 +2,7 @@ import type { Allocation, Permission, Relay } from "./allocation.ts";
 import { removeChannel } from "./channels.ts";
 import type { Core } from "./core.ts";
 import type { Millis } from "./io.ts";
-import type { PeerDecision } from "./peer-guard.ts";
+import { allowsPort, type PeerDecision, samePorts } from "./peer-guard.ts";
 import { take } from "./rate-limit.ts";
 
 /** RFC 8656 section 9. */
@@ -74,7 +74,7 @@ export function recheckPermission(core: Core, permission: Permission): void {
   const { allocation } = relay;
   const decision = core.guard.judge(ip, allocation.onlyPeers);
   if (decision.allowed) {
-    if (decision.ports?.min === permission.ports?.min && decision.ports?.max === permission.ports?.max) return;
+    if (samePorts(decision.ports, permission.ports)) return;
     permission.ports = decision.ports;
     publishPermission(core, permission);
   } else {
@@ -90,7 +90,7 @@ export function recheckPermission(core: Core, permission: Permission): void {
   }
   for (const channel of [...allocation.channels.values()]) {
     if (channel.peer.ip !== ip) continue;
-    if (!decision.allowed || !core.guard.allowsPort(channel.peer, decision.ports)) removeChannel(core, channel);
+    if (!decision.allowed || !allowsPort(decision.ports, channel.peer.port)) removeChannel(core, channel);
   }
 }
 
@@ -113,7 +113,8 @@ function publishPermission(core: Core, permission: Permission): void {
       ip,
       deadline: expiry.at,
       ...(wireIp === undefined ? {} : { wireIp }),
-      ...(ports === undefined ? {} : { ports }),
+      ...(ports.only === undefined ? {} : { ports: ports.only }),
+      ...(ports.except.length === 0 ? {} : { exceptPorts: ports.except }),
     },
   });
 }

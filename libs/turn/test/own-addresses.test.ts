@@ -37,7 +37,9 @@ describe("own relayed addresses as peers", () => {
     });
     const client = lab.client();
     allocate(client);
+    lab.take();
     createPermission(client, RELAY_IP);
+    expect(lab.take()[0]).toMatchObject({ entry: { kind: "permission", ip: RELAY_IP, exceptPorts: [3478] } });
     expect(client.indicate(Method.Send, sendAttributes({ ip: RELAY_IP, port: 22 }, DATA))).toHaveLength(1);
     expect(client.indicate(Method.Send, sendAttributes({ ip: RELAY_IP, port: 3478 }, DATA))).toEqual([]);
     expect(channelBind(client, 0x4000, { ip: RELAY_IP, port: 3478 }).outcome).toBe(403);

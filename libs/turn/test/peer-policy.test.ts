@@ -140,6 +140,16 @@ describe("rules", () => {
     expect(allows({ dangerouslyAllow: ["::ffff:0:0/96"] }, "::ffff:9.9.9.9")).toBe(true);
   });
 
+  it("dangerouslyAllow of a tunnel's range does not open the IPv4 addresses at its ends", () => {
+    const config = { dangerouslyAllow: ["2001::/32", "2002::/16"] };
+    // Teredo: the server, and the client in complement.
+    expect(allows(config, "2001:0:909:909::f6f6:f6f6")).toBe(true);
+    expect(allows(config, "2001:0:a00:1::f6f6:f6f6")).toBe(false);
+    expect(allows(config, "2001:0:909:909::f5ff:fffe")).toBe(false);
+    expect(allows(config, "2002:909:909::1")).toBe(true);
+    expect(allows(config, "2002:7f00:1::1")).toBe(false);
+  });
+
   it("deny and backends win over both, embedded or not", () => {
     for (const key of ["deny", "backends"]) {
       const config = { allow: ["10.0.0.0/8"], dangerouslyAllow: ["10.0.0.0/8"], [key]: ["10.96.0.0/12", "9.9.9.9"] };

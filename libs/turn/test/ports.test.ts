@@ -1,6 +1,6 @@
 import { Attr, attribute } from "@culvert/stun";
 import { describe, expect, it } from "vitest";
-import { Lab, RELAY_IP } from "./support/lab.ts";
+import { Lab, RELAY_IP, RELAY_IP6 } from "./support/lab.ts";
 import { allocate, refresh, relayedOf } from "./support/requests.ts";
 
 const oneAddress = (min: number, max: number) => ({ relays: [{ ip: RELAY_IP, ports: { min, max } }] });
@@ -9,16 +9,20 @@ const clientAt = (lab: Lab, index: number) => lab.client({ ip: `8.8.${index >> 8
 
 describe("relayed ports", () => {
   it("come out of the whole range with equal chances", () => {
-    const lab = new Lab({ config: { ...oneAddress(50_000, 50_999) } });
+    const range = { min: 50_000, max: 50_999 };
+    const relays = [RELAY_IP, RELAY_IP6].map((ip) => ({ ip, ports: range }));
+    const lab = new Lab({ config: { relays } });
     const bins = new Array<number>(20).fill(0);
     const draws = 10_000;
     let odd = 0;
     const client = lab.client();
-    for (let draw = 0; draw < draws; draw++) {
-      const { port } = relayedOf(allocate(client));
-      const bin = Math.floor((port - 50_000) / 50);
-      bins[bin] = (bins[bin] ?? 0) + 1;
-      odd += port & 1;
+    for (let draw = 0; draw < draws; draw += 2) {
+      const reply = allocate(client, [attribute(Attr.AdditionalAddressFamily, 6)]);
+      for (const { port } of reply.message?.getAll(Attr.XorRelayedAddress) ?? []) {
+        const bin = Math.floor((port - range.min) / 50);
+        bins[bin] = (bins[bin] ?? 0) + 1;
+        odd += port & 1;
+      }
       lab.server.handleClientClosed(client.tuple, lab.now);
       lab.take();
     }

@@ -72,6 +72,17 @@ export function relayTable(create: CreateHarness): void {
       await canary.expectSilence();
     });
 
+    test("to or from ports that the permission excepts: the own listeners", async () => {
+      const { world, relay, peer, canary, client, listener } = await givenAllocation();
+      world.permit(relay.id, IP, { exceptPorts: [canary.address.port] });
+      await client.send(listener.local, send(canary.address, "canary"));
+      await canary.send(relay.address, "from the canary");
+      await world.expectDropped({ "no-permission": 2 });
+      await client.send(listener.local, send(peer.address, "peer"));
+      expect((await peer.next()).data.toString()).toBe("peer");
+      await canary.expectSilence();
+    });
+
     test("once the permission is revoked", async () => {
       const all = await givenAllocation();
       all.world.permit(all.relay.id, IP);

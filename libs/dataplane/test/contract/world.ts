@@ -129,7 +129,12 @@ export class World {
   permit(
     relay: RelayId,
     ip: string,
-    options: { readonly deadline?: Millis; readonly wireIp?: string; readonly ports?: PortRange } = {},
+    options: {
+      readonly deadline?: Millis;
+      readonly wireIp?: string;
+      readonly ports?: PortRange;
+      readonly exceptPorts?: readonly number[];
+    } = {},
   ): void {
     this.apply({ type: "upsert", entry: { kind: "permission", relay, ip, deadline: this.deadline, ...options } });
   }

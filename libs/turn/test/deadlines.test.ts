@@ -1,0 +1,41 @@
+import { Attr, attribute } from "@culvert/stun";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Lab } from "./support/lab.ts";
+import { allocate, refresh } from "./support/requests.ts";
+
+const LIFETIMES = [600, 601, 700, 1200, 1800, 2400, 3600];
+const client = fc.record({
+  lifetime: fc.constantFrom(...LIFETIMES),
+  wait: fc.constantFrom(0, 1, 10_000),
+  /** What happens to it later: nothing, a refresh, or its end. */
+  later: fc.constantFrom(undefined, 0, ...LIFETIMES),
+});
+
+describe("pollTimeout", () => {
+  it("is always the earliest of all deadlines, whatever was refreshed or deleted in between", () => {
+    fc.assert(
+      fc.property(fc.array(client, { minLength: 1, maxLength: 25 }), (clients) => {
+        const lab = new Lab();
+        const living = clients.map(({ lifetime, wait, later }, index) => {
+          const one = lab.client({ port: 1000 + index });
+          lab.advance(wait);
+          allocate(one, [attribute(Attr.Lifetime, lifetime)]);
+          return { one, later, at: lab.now + lifetime * 1000 };
+        });
+        const ends = living.flatMap(({ one, later, at }) => {
+          if (later === undefined) return [at];
+          refresh(one, later);
+          return later === 0 ? [] : [lab.now + later * 1000];
+        });
+        for (const end of [...new Set(ends)].sort((a, b) => a - b)) {
+          expect(lab.server.pollTimeout()).toBe(end);
+          lab.advance(end - lab.now);
+          expect(lab.server.size).toBe(ends.filter((other) => other > end).length);
+        }
+        expect(lab.server.pollTimeout()).toBeUndefined();
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
