@@ -144,6 +144,8 @@ export interface DataPlaneCounters {
   readonly bytesToClients: number;
   /** Messages handed up as "client-input". */
   readonly slowPath: number;
+  /** Binding requests that the data plane has answered by itself, where it does. */
+  readonly bindings: number;
   readonly dropped: Readonly<Record<DropReason, number>>;
   /** Relay sockets that are open. */
   readonly relays: number;

@@ -17,7 +17,7 @@ export class EventQueue {
     this.#events.push(event);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(this.#flush);
+    setImmediate(this.flush);
   }
 
   /** Nothing is handed up any more. */
@@ -26,7 +26,8 @@ export class EventQueue {
     this.#events = [];
   }
 
-  readonly #flush = (): void => {
+  /** Hands up what waits. */
+  readonly flush = (): void => {
     this.#scheduled = false;
     const events = this.#events;
     if (events.length === 0) return;

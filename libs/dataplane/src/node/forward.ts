@@ -1,14 +1,8 @@
-import {
-  beginsAsChannelData,
-  CHANNEL_HEADER_LENGTH,
-  decodeChannelData,
-  type RelayedData,
-  readSendIndication,
-} from "@culvert/stun";
-import type { ListenerId, Millis, PeerAddress } from "@culvert/turn";
+import { beginsAsChannelData, CHANNEL_HEADER_LENGTH, type RelayedData, readSendIndication } from "@culvert/stun";
+import type { ClientAddress, ListenerId, Millis, PeerAddress } from "@culvert/turn";
 import type { Clock, DropReason } from "../port.ts";
 import type { Client } from "./client.ts";
-import { channelData, dataIndication, isSendIndication, isStun } from "./messages.ts";
+import { channelData, dataIndication, isSendIndication, isStun, stunOnly } from "./messages.ts";
 import { type Permission, permits, type Relay } from "./relay.ts";
 import type { Tally } from "./tally.ts";
 
@@ -17,7 +11,7 @@ export interface ClientSide {
   /** On a stream, where ChannelData is padded. */
   readonly stream: boolean;
   /** Data from a peer: dropped rather than queued without bound. */
-  relay(client: Client, bytes: Uint8Array): DropReason | undefined;
+  relay(to: ClientAddress, bytes: Uint8Array): DropReason | undefined;
 }
 
 /** What became of a client's message: answered here (relayed or dropped), or something for the control loop. */
@@ -50,8 +44,9 @@ export class Forwarder {
 
   /** For a listener that only serves STUN. */
   stunOnly(bytes: Buffer): Verdict {
-    if (isStun(bytes)) return "up";
-    this.#tally.drop(decodeChannelData(bytes) === undefined ? "malformed" : "no-channel");
+    const reason = stunOnly(bytes);
+    if (reason === undefined) return "up";
+    this.#tally.drop(reason);
     return "done";
   }
 
@@ -139,6 +134,6 @@ export class Forwarder {
       channel !== undefined && channel.deadline > now
         ? channelData(channel.number, bytes, side.stream)
         : dataIndication(permission.ip, port, bytes);
-    return message === undefined ? "malformed" : side.relay(client, message);
+    return message === undefined ? "malformed" : side.relay(client.tuple.remote, message);
   }
 }

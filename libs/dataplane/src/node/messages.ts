@@ -1,5 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import {
+  decodeChannelData,
   encodeChannelData,
   HEADER_LENGTH,
   MAGIC_COOKIE,
@@ -8,6 +9,7 @@ import {
   messageType,
   writeDataIndication,
 } from "@culvert/stun";
+import type { DropReason } from "../port.ts";
 
 const POOLED = { allocate: Buffer.allocUnsafe } as const;
 const PADDED = { ...POOLED, padded: true } as const;
@@ -24,6 +26,12 @@ export const isStun = (bytes: Buffer): boolean =>
 /** `bytes` are to be STUN by `isStun`. */
 export const isSendIndication = (bytes: Buffer): boolean =>
   bytes.readUInt16BE(0) === SEND_INDICATION && bytes.readUInt32BE(4) === MAGIC_COOKIE;
+
+/** For a listener that only serves STUN: why a message is dropped; undefined when it goes up. */
+export function stunOnly(bytes: Buffer): DropReason | undefined {
+  if (isStun(bytes)) return undefined;
+  return decodeChannelData(bytes) === undefined ? "malformed" : "no-channel";
+}
 
 /** The most that fits into a Data indication with an IPv6 address: its length field counts 65,532 bytes at most. */
 const MAX_DATA = 0xfffc - 24 - 4;

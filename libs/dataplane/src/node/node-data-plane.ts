@@ -1,9 +1,7 @@
 import { parseIp } from "@culvert/stun";
 import type {
   Bind,
-  BindFailure,
   BindResult,
-  ClientAddress,
   DataPlaneCommand,
   ListenerId,
   RelayId,
@@ -24,6 +22,8 @@ import {
   type RelayCounters,
 } from "../port.ts";
 import { Admission } from "./admission.ts";
+import { bindFailure } from "./bind-failure.ts";
+import type { Client } from "./client.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Forwarder } from "./forward.ts";
 import { errnoOf, fromErrno, listenError } from "./listen-error.ts";
@@ -38,14 +38,6 @@ import { UdpSocket } from "./udp-socket.ts";
 export interface NodeDataPlaneOptions extends Partial<DataPlaneLimits> {
   readonly clock: Clock;
 }
-
-const BIND_FAILURES: Readonly<Record<string, BindFailure>> = {
-  EADDRINUSE: "in-use",
-  EMFILE: "no-descriptors",
-  ENFILE: "no-descriptors",
-  ENOBUFS: "no-descriptors",
-  ENOMEM: "no-descriptors",
-};
 
 /**
  * The data plane on Node's own sockets.
@@ -119,6 +111,7 @@ class NodeDataPlane implements DataPlane {
       packetsToClients,
       bytesToClients,
       slowPath,
+      bindings: 0,
       dropped: { ...dropped },
       relays: this.#table.relays.size - this.#binding.size,
       streams: this.#admission.open,
@@ -145,18 +138,28 @@ class NodeDataPlane implements DataPlane {
   }
 
   async #open(spec: ListenerSpec): Promise<Listener> {
-    const context: ListenerContext = {
-      spec,
-      limits: this.#limits,
-      clock: this.#clock,
-      clients: this.#table.clientsOf(spec.id),
-      forwarder: this.#forwarder,
-      events: this.#events,
-      tally: this.#tally,
-    };
+    const listener = spec.id;
+    const clients = this.#table.clientsOf(listener);
+    const take = (bytes: Buffer, ip: string, port: number): boolean =>
+      this.#take(spec, clients.get(ip, port), bytes, ip, port);
+    const context: ListenerContext = { spec, limits: this.#limits, tally: this.#tally, take };
     if (spec.transport === "udp") return UdpListener.open(context);
-    const forgetClient = (remote: ClientAddress): void => this.#table.forgetClient({ listener: spec.id, remote });
-    return StreamListener.open({ ...context, admission: this.#admission, forgetClient });
+    return StreamListener.open({
+      ...context,
+      admission: this.#admission,
+      ownsRelay: ({ ip, port }) => clients.get(ip, port) !== undefined,
+      forgetClient: (remote) => this.#table.forgetClient({ listener, remote }),
+      announceClosed: (remote) => this.#events.push({ type: "client-closed", client: { listener, remote } }),
+    });
+  }
+
+  #take(spec: ListenerSpec, client: Client | undefined, bytes: Buffer, ip: string, port: number): boolean {
+    const verdict = spec.mode === "stun" ? this.#forwarder.stunOnly(bytes) : this.#forwarder.fromClient(bytes, client);
+    if (verdict === "done") return false;
+    this.#tally.slowPath += 1;
+    const tuple = client?.tuple ?? { listener: spec.id, remote: { ip, port } };
+    this.#events.push({ type: "client-input", client: tuple, bytes });
+    return true;
   }
 
   #carryOut(command: DataPlaneCommand): void {
@@ -223,7 +226,7 @@ class NodeDataPlane implements DataPlane {
     this.#binding.delete(relay);
     if (this.#table.relays.get(relay.id) !== relay) return;
     if (error !== undefined) this.#table.remove(relay);
-    const reason = BIND_FAILURES[errnoOf(error)] ?? "unavailable";
+    const reason = bindFailure(errnoOf(error));
     this.#bound(relay.id, error === undefined ? { ok: true } : { ok: false, reason });
   }
 

@@ -6,17 +6,20 @@ import type { ClientAddress } from "@culvert/turn";
 import { type Certificate, type DropReason, ListenError, type ListenerSpec } from "../port.ts";
 import { AddressMap } from "./address-map.ts";
 import type { Admission } from "./admission.ts";
-import type { Client } from "./client.ts";
 import { errnoOf, listenError, oneLine } from "./listen-error.ts";
-import { type Listener, type ListenerContext, takeMessage } from "./listener.ts";
+import type { Listener, ListenerContext } from "./listener.ts";
 import { Stream, type StreamHost } from "./stream.ts";
 
 const BACKLOG = 1024;
 
 export interface StreamListenerContext extends ListenerContext {
   readonly admission: Admission;
+  /** Whether the client owns a relay, which keeps an idle stream open. */
+  readonly ownsRelay: (client: ClientAddress) => boolean;
   /** The stream of this client is gone, and whatever it owned has no way back to it. */
   readonly forgetClient: (client: ClientAddress) => void;
+  /** The control loop has heard from this client, and is to hear that it is gone. */
+  readonly announceClosed: (client: ClientAddress) => void;
 }
 
 /** Clients over TCP, or over TLS. */
@@ -37,7 +40,7 @@ export class StreamListener implements Listener {
     this.#host = {
       limits: context.limits,
       onMessage: (stream, bytes) => this.#onMessage(stream, bytes),
-      hasRelay: ({ ip, port }) => context.clients.get(ip, port) !== undefined,
+      hasRelay: ({ ip, port }) => context.ownsRelay({ ip, port }),
       onClosed: (stream) => this.#onClosed(stream),
       drop: (reason) => context.tally.drop(reason),
     };
@@ -79,8 +82,8 @@ export class StreamListener implements Listener {
     return stream === undefined ? "unknown-client" : stream.reply(bytes);
   }
 
-  relay({ tuple }: Client, bytes: Uint8Array): DropReason | undefined {
-    const stream = this.#streams.get(tuple.remote.ip, tuple.remote.port);
+  relay(to: ClientAddress, bytes: Uint8Array): DropReason | undefined {
+    const stream = this.#streams.get(to.ip, to.port);
     return stream === undefined ? "unknown-client" : stream.relay(bytes);
   }
 
@@ -132,13 +135,11 @@ export class StreamListener implements Listener {
   }
 
   #onMessage(stream: Stream, bytes: Buffer): void {
-    const { ip, port } = stream;
-    const handedUp = takeMessage(this.#context, bytes, ip, port, this.#context.clients.get(ip, port));
-    if (handedUp) this.#announced.add(stream);
+    if (this.#context.take(bytes, stream.ip, stream.port)) this.#announced.add(stream);
   }
 
   #onClosed(stream: Stream): void {
-    const { spec, events, forgetClient } = this.#context;
+    const { forgetClient, announceClosed } = this.#context;
     const { ip, port } = stream;
     const release = this.#releases.get(stream);
     if (release === undefined) return;
@@ -146,8 +147,7 @@ export class StreamListener implements Listener {
     release();
     this.#streams.delete(ip, port, stream);
     forgetClient({ ip, port });
-    if (!this.#announced.has(stream)) return;
-    events.push({ type: "client-closed", client: { listener: spec.id, remote: { ip, port } } });
+    if (this.#announced.has(stream)) announceClosed({ ip, port });
   }
 }
 

@@ -1,9 +1,8 @@
 import type { TransportAddress } from "@culvert/stun";
 import type { ClientAddress } from "@culvert/turn";
 import type { DropReason, ListenerSpec } from "../port.ts";
-import type { Client } from "./client.ts";
 import { listenError } from "./listen-error.ts";
-import { type Listener, type ListenerContext, takeMessage } from "./listener.ts";
+import type { Listener, ListenerContext } from "./listener.ts";
 import { UdpSocket } from "./udp-socket.ts";
 
 /** Clients over UDP. There is no state per client here: whoever sends a datagram is one. */
@@ -13,7 +12,7 @@ export class UdpListener implements Listener {
   readonly #socket: UdpSocket;
 
   private constructor(context: ListenerContext, opened: (error?: NodeJS.ErrnoException) => void) {
-    const { spec, limits, clients, tally } = context;
+    const { spec, limits, tally, take } = context;
     this.#spec = spec;
     this.#socket = new UdpSocket(
       {
@@ -21,9 +20,7 @@ export class UdpListener implements Listener {
         recvBufferSize: limits.recvBufferSize,
         sendBufferSize: limits.sendBufferSize,
         queueBytes: limits.datagramQueueBytes,
-        onMessage: (bytes, ip, port) => {
-          takeMessage(context, bytes, ip, port, clients.get(ip, port));
-        },
+        onMessage: take,
         onSendFailed: () => tally.drop("send-failed"),
       },
       opened,
@@ -47,9 +44,8 @@ export class UdpListener implements Listener {
     return this.#socket.send(bytes, to.ip, to.port);
   }
 
-  relay(client: Client, bytes: Uint8Array): DropReason | undefined {
-    const { ip, port } = client.tuple.remote;
-    return this.#socket.send(bytes, ip, port);
+  relay(to: ClientAddress, bytes: Uint8Array): DropReason | undefined {
+    return this.#socket.send(bytes, to.ip, to.port);
   }
 
   closeClient(): void {}

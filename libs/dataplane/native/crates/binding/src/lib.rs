@@ -1,0 +1,150 @@
+//! `fastpath` as a Node-API addon. Types change here, nothing is decided.
+
+use fastpath::{ADDR_LEN, Addr, Client, FastPath, ListenMode};
+use napi::bindgen_prelude::{Buffer, Function, Uint8Array};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Error, Result};
+use napi_derive::napi;
+
+/// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
+const PROTOCOL: u32 = 1;
+
+#[napi]
+pub fn protocol() -> u32 {
+    PROTOCOL
+}
+
+/// See `fastpath::Options`.
+#[napi(object)]
+pub struct Options {
+    pub workers: u32,
+    pub now: f64,
+    pub stepped: bool,
+    pub answers_bindings: bool,
+    pub receive_buffer: u32,
+    pub send_buffer: u32,
+    pub relay_buffer: u32,
+}
+
+/// What became of `listen`.
+#[napi(object)]
+pub struct Listening {
+    /// The error number, or 0.
+    pub errno: i32,
+    pub listener: u32,
+    /// Packed.
+    pub local: Buffer,
+}
+
+#[napi]
+pub struct Plane {
+    plane: FastPath,
+}
+
+#[napi]
+impl Plane {
+    /// `wake` is called when there are events to take after there were none.
+    #[napi(constructor)]
+    pub fn new(options: Options, wake: Function<'_, (), ()>) -> Result<Self> {
+        let wake = wake.build_threadsafe_function::<()>().callee_handled::<false>().build()?;
+        let options = fastpath::Options {
+            workers: options.workers as usize,
+            now: options.now,
+            stepped: options.stepped,
+            answers_bindings: options.answers_bindings,
+            receive_buffer: options.receive_buffer as usize,
+            send_buffer: options.send_buffer as usize,
+            relay_buffer: options.relay_buffer as usize,
+        };
+        let wake = Box::new(move || {
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        let plane = FastPath::new(&options, wake).map_err(|error| Error::from_reason(error.to_string()))?;
+        Ok(Self { plane })
+    }
+
+    #[napi]
+    pub fn listen(&mut self, local: Uint8Array, stun_only: bool) -> Result<Listening> {
+        let mode = if stun_only { ListenMode::Stun } else { ListenMode::Turn };
+        Ok(match self.plane.listen(addr(&local)?, mode) {
+            Ok((listener, local)) => Listening {
+                errno: 0,
+                listener,
+                local: local.pack().to_vec().into(),
+            },
+            Err(error) => Listening {
+                errno: error.raw_os_error().unwrap_or(-1),
+                listener: 0,
+                local: Buffer::from(Vec::new()),
+            },
+        })
+    }
+
+    #[napi]
+    pub fn add_stream_listener(&mut self) -> u32 {
+        self.plane.add_stream_listener()
+    }
+
+    /// Returns what became of each bind: the relay, then the error number or 0.
+    #[napi]
+    pub fn apply(&mut self, now: f64, commands: Uint8Array) -> Result<Vec<f64>> {
+        match self.plane.apply(now, &commands) {
+            Ok(bound) => Ok(bound
+                .into_iter()
+                .flat_map(|(relay, errno)| [relay, f64::from(errno)])
+                .collect()),
+            Err(error) => Err(Error::from_reason(format!("{error:?}"))),
+        }
+    }
+
+    /// True when the table cannot answer the message.
+    #[napi]
+    pub fn from_stream(&mut self, listener: u32, remote: Uint8Array, bytes: Uint8Array) -> Result<bool> {
+        Ok(self.plane.from_stream(client(listener, &remote)?, &bytes))
+    }
+
+    #[napi]
+    pub fn owns_relay(&self, listener: u32, remote: Uint8Array) -> Result<bool> {
+        Ok(self.plane.owns_relay(client(listener, &remote)?))
+    }
+
+    #[napi]
+    pub fn forget_client(&mut self, listener: u32, remote: Uint8Array) -> Result<()> {
+        self.plane.forget_client(client(listener, &remote)?);
+        Ok(())
+    }
+
+    #[napi]
+    pub fn take_events(&self) -> Buffer {
+        self.plane.take_events().into()
+    }
+
+    /// Totals, then how many relays are open.
+    #[napi]
+    pub fn counters(&self) -> Vec<f64> {
+        let (totals, relays) = self.plane.counters();
+        totals.into_iter().chain([relays as f64]).collect()
+    }
+
+    /// Empty for a relay that is not open.
+    #[napi]
+    pub fn relay_counters(&self, relay: f64) -> Vec<f64> {
+        self.plane.relay_counters(relay).map_or_else(Vec::new, Vec::from)
+    }
+
+    #[napi]
+    pub fn close(&mut self) {
+        self.plane.close();
+    }
+}
+
+fn client(listener: u32, remote: &[u8]) -> Result<Client> {
+    Ok((listener, addr(remote)?))
+}
+
+fn addr(bytes: &[u8]) -> Result<Addr> {
+    let packed: Option<&[u8; ADDR_LEN]> = bytes.try_into().ok();
+    packed
+        .and_then(Addr::unpack)
+        .ok_or_else(|| Error::from_reason("not a packed address"))
+}

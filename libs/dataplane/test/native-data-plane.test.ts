@@ -1,0 +1,19 @@
+import { createNativeDataPlane } from "@culvert/dataplane";
+import { describe } from "vitest";
+import { loadBinding } from "../src/native/load.ts";
+import { describeDataPlaneContract } from "./contract/index.ts";
+
+describe.runIf(loadBinding().ok).each([1, 2])("with %i workers", (workers) => {
+  describeDataPlaneContract("native", (limits) => {
+    let now = 1_700_000_000_000;
+    const plane = createNativeDataPlane({ clock: () => now, time: "stepped", workers, ...limits });
+    return {
+      plane,
+      now: () => now,
+      advance: (ms) => {
+        now += ms;
+        plane.apply([]);
+      },
+    };
+  });
+});
