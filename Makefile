@@ -15,13 +15,15 @@ run: build ## Start the platform: API, STUN, TURN and signaling in one process (
 	@exec node cli/bin/culvert.js up $(if $(HOST),--host $(HOST)) $(if $(READY_FILE),--ready-file $(READY_FILE)) $(if $(CONFIG),--config $(CONFIG))
 
 .PHONY: build
-build: ## Install the npm packages and compile
+build: ## Install the npm packages, compile, and build the native data plane where cargo is
 	@scripts/prepare run
+	@scripts/build-native
 	@node_modules/.bin/tsc -b
 
 .PHONY: test
 test: ## All tests, foreign clients included (ONLY=path narrows them)
 	@scripts/prepare test
+	@scripts/build-native
 	@node_modules/.bin/tsc -b
 	@$(TSX) scripts/test.ts $(ONLY)
 
@@ -33,6 +35,7 @@ check: ## Types, lint, import direction, unused code, generated code, Rust forma
 .PHONY: bench
 bench: ## Benchmarks beside a peer, in one run (ONLY=name,... QUICK=1)
 	@scripts/prepare bench
+	@scripts/build-native
 	@node_modules/.bin/tsc -b
 	@exec $(TSX) bench/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
@@ -54,5 +57,5 @@ format: ## Format everything
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf libs/*/dist services/*/dist cli/dist node_modules/.cache bench/out target
+	@rm -rf libs/*/dist services/*/dist cli/dist node_modules/.cache bench/out target libs/dataplane/native/*.node
 	@find . -name '*.tsbuildinfo' -not -path './node_modules/*' -delete

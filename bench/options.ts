@@ -14,7 +14,8 @@ export const USAGE: string = `usage: bench/run.ts [--only NAME,...] [--rounds N]
             (default: ${DEFAULT_CASES.join(", ")})
   --rounds  interleaved rounds, at least 1 (default 3)
   --quick   one short round: shows that everything works, its figures mean little
-COTURN_BIN and COTURN_FLAGS name another build of coturn to measure as well, and its flags.`;
+COTURN_BIN and COTURN_FLAGS name another build of coturn to measure as well, and its flags.
+DATA_PLANE=node measures ours with the portable data plane.`;
 
 export class UsageError extends Error {}
 

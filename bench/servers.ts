@@ -9,6 +9,8 @@ import { type Running, startPinned } from "./processes.ts";
 const HOST = "127.0.0.1";
 const REALM = "bench.culvert";
 export const USER = { username: "bench", password: "bench-password" };
+/** Which of ours: "native" or, to compare, "node". */
+const { DATA_PLANE = "native" } = process.env;
 const START_LIMIT_MS = 30_000;
 
 /** A server to measure; `command` is told its port and a directory of its own. */
@@ -28,7 +30,7 @@ export function ours(commit: string): ServerSpec {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   return {
     name: "culvert",
-    version: `${version} (${commit}), node data plane`,
+    version: `${version} (${commit}), ${DATA_PLANE} data plane`,
     role: "ours",
     command(port, directory) {
       const file = join(directory, "culvert.yaml");
@@ -47,6 +49,7 @@ function relayConfig(port: number): object {
     ports: { min: 10_000, max: 19_999 },
     auth: { users: [USER] },
     peers: { dangerouslyAllow: ["127.0.0.0/8"] },
+    dataPlane: { kind: DATA_PLANE },
     ops: { enabled: false },
     logLevel: "error",
   };

@@ -176,7 +176,16 @@ const MIB = 1024 * 1024;
 
 const dataPlane = z
   .strictObject({
-    kind: z.enum(["node"]).default("node").describe("Implementation."),
+    kind: z
+      .enum(["auto", "node", "native"])
+      .default("auto")
+      .describe("Portable (node) or fast, on Linux (native); auto: the fast one where it is built."),
+    workers: z
+      .int()
+      .min(1)
+      .max(256)
+      .exactOptional()
+      .describe("Threads of the native data plane. Default: one for each core."),
     recvBufferSize: bytes()
       .default(4 * MIB)
       .describe("SO_RCVBUF of UDP listeners in bytes; the kernel may grant less."),

@@ -79,7 +79,8 @@ export interface LimitsConfig {
 }
 
 export interface DataPlaneConfig {
-  readonly kind: "node";
+  readonly kind: "auto" | "node" | "native";
+  readonly workers?: number;
   readonly recvBufferSize: number;
   readonly sendBufferSize: number;
   readonly relayBufferSize: number;

@@ -1,5 +1,5 @@
 import type { Clock, DataPlane } from "@culvert/dataplane";
-import { createNodeDataPlane } from "@culvert/dataplane";
+import { createDataPlane } from "@culvert/dataplane";
 import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
@@ -32,12 +32,12 @@ export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
 export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPorts {
   const clock = ports.clock ?? monotonicClock;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
-  const { kind: _kind, ...limits } = config.dataPlane;
   const { target } = config.credential;
+  const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
   return {
     clock,
     logger,
-    dataPlane: ports.dataPlane ?? createNodeDataPlane({ clock, ...limits }),
+    dataPlane: ports.dataPlane ?? createDataPlane({ ...config.dataPlane, clock, answersBindings: true, onPortable }),
     random: ports.random ?? nodeRandom,
     crypto: ports.crypto ?? nodeCrypto,
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),

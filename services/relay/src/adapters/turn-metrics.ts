@@ -150,6 +150,11 @@ const COUNTERS: readonly { readonly name: string; readonly description: string; 
     read: ({ slowPath }) => [[slowPath, {}]],
   },
   {
+    name: "data_plane_bindings_total",
+    description: "Binding requests that the data plane answered itself; they are not among the requests",
+    read: ({ bindings }) => [[bindings, {}]],
+  },
+  {
     name: "data_plane_dropped_total",
     description: "What the data plane dropped, by reason",
     read: ({ dropped }) => Object.entries(dropped).map(([reason, count]) => [count, { reason }]),

@@ -46,7 +46,10 @@ impl Plane {
     /// `wake` is called when there are events to take after there were none.
     #[napi(constructor)]
     pub fn new(options: Options, wake: Function<'_, (), ()>) -> Result<Self> {
-        let wake = wake.build_threadsafe_function::<()>().callee_handled::<false>().build()?;
+        let wake = wake
+            .build_threadsafe_function::<()>()
+            .callee_handled::<false>()
+            .build()?;
         let options = fastpath::Options {
             workers: options.workers as usize,
             now: options.now,

@@ -290,7 +290,11 @@ impl Outbox {
                 at += 1;
             }
             rest -= length;
-            let payload = if rest == 0 { rest_payload } else { per_segment_payload.min(rest_payload) };
+            let payload = if rest == 0 {
+                rest_payload
+            } else {
+                per_segment_payload.min(rest_payload)
+            };
             rest_payload -= payload;
             let sent = match crate::socket::send_to(socket, run.to, &datagram) {
                 Ok(()) => Outcome::Sent,
@@ -364,7 +368,11 @@ impl Outbox {
                 libc::MSG_DONTWAIT as _,
             )
         };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(sent as usize)
+        }
     }
 }
 
@@ -386,6 +394,10 @@ fn fill_control(control: &mut Control, message: &Message) -> usize {
 }
 
 fn bytes_of<'a>(piece: Piece, received: &'a [u8], written: &'a [u8]) -> &'a [u8] {
-    let source = if piece.source == Source::Received { received } else { written };
+    let source = if piece.source == Source::Received {
+        received
+    } else {
+        written
+    };
     &source[piece.at as usize..][..piece.length as usize]
 }

@@ -312,7 +312,9 @@ impl FastPath {
         });
         let result = opened.and_then(|relay| {
             let slot = state.table.insert(relay);
-            let Some(relay) = state.table.relay(slot) else { return Ok(()) };
+            let Some(relay) = state.table.relay(slot) else {
+                return Ok(());
+            };
             let poll = &self.polls[self.next_worker];
             self.next_worker = (self.next_worker + 1) % self.polls.len();
             let added = poll.add_relay(relay.socket.as_fd(), slot, relay.generation);

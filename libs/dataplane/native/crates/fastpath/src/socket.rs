@@ -79,7 +79,11 @@ fn bind(socket: BorrowedFd<'_>, local: Addr) -> io::Result<()> {
     let (name, length) = Name::of(local);
     // SAFETY: `name` is a socket address of `length` bytes.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const name).cast(), length) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 fn local_addr(socket: BorrowedFd<'_>) -> io::Result<Addr> {
@@ -104,7 +108,11 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, v
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Sends one datagram.
@@ -121,7 +129,11 @@ pub fn send_to(socket: BorrowedFd<'_>, to: Addr, bytes: &[u8]) -> io::Result<()>
             length,
         )
     };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Sets the DF bit of what is sent from now on (RFC 8656 section 14.8), or leaves fragmentation to the network. Linux has
@@ -169,7 +181,11 @@ pub fn take_error(socket: BorrowedFd<'_>) -> io::Result<Option<(Addr, Icmp)>> {
                 kind,
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
             ) {
-                error = Some(libc::CMSG_DATA(message).cast::<libc::sock_extended_err>().read_unaligned());
+                error = Some(
+                    libc::CMSG_DATA(message)
+                        .cast::<libc::sock_extended_err>()
+                        .read_unaligned(),
+                );
             }
             message = libc::CMSG_NXTHDR(&raw const header, message);
         }

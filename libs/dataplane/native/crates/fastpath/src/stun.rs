@@ -139,12 +139,7 @@ pub fn answer_binding(bytes: &[u8], from: Addr, out: &mut [u8; MAX_BINDING_RESPO
     let mut id = [0; 12];
     id.copy_from_slice(&bytes[8..HEADER]);
     let end = HEADER + 4 + address;
-    put_header(
-        out,
-        BINDING_SUCCESS,
-        4 + address + if fingerprint { 8 } else { 0 },
-        &id,
-    );
+    put_header(out, BINDING_SUCCESS, 4 + address + if fingerprint { 8 } else { 0 }, &id);
     put_xor_address(out, HEADER, XOR_MAPPED_ADDRESS, from);
     if !fingerprint {
         return Some(end);
@@ -181,8 +176,7 @@ fn is_comprehension_required(kind: u16) -> bool {
 }
 
 fn is_right_fingerprint(bytes: &[u8], at: usize, attribute: &Attribute) -> bool {
-    attribute.next == bytes.len()
-        && bytes[attribute.value.clone()] == fingerprint_of(&bytes[..at]).to_be_bytes()
+    attribute.next == bytes.len() && bytes[attribute.value.clone()] == fingerprint_of(&bytes[..at]).to_be_bytes()
 }
 
 /// Of the message up to the attribute; the length field is to include it already.

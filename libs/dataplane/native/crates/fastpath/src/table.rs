@@ -366,7 +366,9 @@ impl Table {
 
     /// Channel numbers are unique per client: one that the other relay had is now this one's.
     fn learn_channel(&mut self, client: Tuple, number: u16, slot: Slot) {
-        let Some(known) = self.clients.get_mut(&client) else { return };
+        let Some(known) = self.clients.get_mut(&client) else {
+            return;
+        };
         let index = match known.channels.binary_search_by_key(&number, |(one, _)| *one) {
             Ok(index) => index,
             Err(index) => {
@@ -393,7 +395,9 @@ impl Table {
         let Some(client) = self.relay_mut(slot).and_then(|relay| relay.client.take()) else {
             return;
         };
-        let Some(known) = self.clients.get_mut(&client) else { return };
+        let Some(known) = self.clients.get_mut(&client) else {
+            return;
+        };
         for v6 in [false, true] {
             let place = known.relay_mut(v6);
             if *place == Some(slot) {

@@ -162,7 +162,9 @@ impl Worker {
     }
 
     fn read_listener(&mut self, state: &State, listener: u32) {
-        let Some((mode, sockets)) = state.udp_listener(listener) else { return };
+        let Some((mode, sockets)) = state.udp_listener(listener) else {
+            return;
+        };
         // Answers go out of the listener of the request.
         self.use_listener(state, listener);
         let room = self.receiver.room();
@@ -171,7 +173,9 @@ impl Worker {
             return;
         };
         for index in received {
-            let Some(datagram) = self.receiver.get(index) else { continue };
+            let Some(datagram) = self.receiver.get(index) else {
+                continue;
+            };
             for (at, length) in datagram.segments() {
                 self.take_message(state, listener, mode, &datagram, at, length);
             }
@@ -194,7 +198,9 @@ impl Worker {
         let client = Tuple { listener, remote };
         let decision = match mode {
             ListenMode::Turn => forward::from_client(&state.table, client, bytes, self.now),
-            ListenMode::Stun => forward::stun_only(bytes).map_or(FromClient::Up, |reason| FromClient::Drop(reason, None)),
+            ListenMode::Stun => {
+                forward::stun_only(bytes).map_or(FromClient::Up, |reason| FromClient::Drop(reason, None))
+            }
         };
         match decision {
             FromClient::ToPeer(to_peer) => self.for_peers.push(ForPeer {
@@ -252,14 +258,24 @@ impl Worker {
             return;
         };
         for index in received {
-            let Some(datagram) = self.receiver.get(index) else { continue };
+            let Some(datagram) = self.receiver.get(index) else {
+                continue;
+            };
             for (at, length) in datagram.segments() {
                 self.take_datagram(state, slot, relay, &datagram, at, length);
             }
         }
     }
 
-    fn take_datagram(&mut self, state: &State, slot: Slot, relay: &Relay, datagram: &Received, at: usize, length: usize) {
+    fn take_datagram(
+        &mut self,
+        state: &State,
+        slot: Slot,
+        relay: &Relay,
+        datagram: &Received,
+        at: usize,
+        length: usize,
+    ) {
         let shared = Arc::clone(&self.shared);
         let (client, form) = match forward::from_peer(relay, datagram.from, length, self.now) {
             Ok(decision) => decision,
@@ -335,7 +351,9 @@ impl Worker {
     fn take_errors(&mut self, relay: &Relay) {
         let mut reported = 0;
         for _ in 0..ERRORS_TURN {
-            let Ok(error) = take_error(relay.socket.as_fd()) else { break };
+            let Ok(error) = take_error(relay.socket.as_fd()) else {
+                break;
+            };
             let Some((peer, icmp)) = error else { continue };
             if reported < MAX_ERRORS
                 && forward::may_learn_of(relay, peer, self.now)
