@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::addr::{Addr, Name};
-use crate::socket::set_dont_fragment;
+use crate::socket::{send_to, set_dont_fragment};
 use crate::table::Slot;
 
 /// What the kernel takes in one UDP GSO message: segments, and bytes in all.
@@ -222,6 +222,10 @@ impl Outbox {
         received: &[u8],
         outcome: &mut impl FnMut(&Message, Outcome),
     ) {
+        if let Some(result) = self.send_plain(socket, first, end, received) {
+            outcome(&self.messages[first], result);
+            return;
+        }
         self.prepare(first, end, received);
         let mut next = first;
         let mut tried = false;
@@ -263,6 +267,22 @@ impl Outbox {
         }
     }
 
+    /// A single datagram in one piece, with nothing special about it, costs the kernel less by itself. None when it is not
+    /// one, or was not sent and is to be tried again.
+    fn send_plain(&self, socket: BorrowedFd<'_>, first: usize, end: usize, received: &[u8]) -> Option<Outcome> {
+        let message = &self.messages[first];
+        let pieces = self.pieces.get(message.first_piece as usize..)?;
+        if end - first > 1 || message.segments > 1 || message.tos != 0 || end < self.messages.len() {
+            return None;
+        }
+        let [piece] = pieces else { return None };
+        match send_to(socket, message.to, bytes_of(*piece, received, &self.written)) {
+            Ok(()) => Some(Outcome::Sent),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Outcome::Full),
+            Err(_) => None,
+        }
+    }
+
     /// Sends the datagrams of a run one by one.
     fn send_apart(
         &mut self,
@@ -296,7 +316,7 @@ impl Outbox {
                 per_segment_payload.min(rest_payload)
             };
             rest_payload -= payload;
-            let sent = match crate::socket::send_to(socket, run.to, &datagram) {
+            let sent = match send_to(socket, run.to, &datagram) {
                 Ok(()) => Outcome::Sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Full,
                 Err(_) => Outcome::Refused,

@@ -169,6 +169,7 @@ impl Relay {
         self.delete_permission(permission.ip);
         let (ip, wire) = (permission.ip, permission.wire);
         let index = self.permissions.partition_point(|one| one.ip < ip);
+        grow(&mut self.permissions);
         self.permissions.insert(index, permission);
         if wire != ip {
             let index = self.mapped.partition_point(|one| *one < (wire, ip));
@@ -188,9 +189,13 @@ impl Relay {
         let wire = Addr::new(channel.wire, channel.peer.port);
         match self.channel_by_wire.binary_search_by_key(&wire, |(one, _)| *one) {
             Ok(index) => self.channel_by_wire[index].1 = channel.number,
-            Err(index) => self.channel_by_wire.insert(index, (wire, channel.number)),
+            Err(index) => {
+                grow(&mut self.channel_by_wire);
+                self.channel_by_wire.insert(index, (wire, channel.number));
+            }
         }
         let index = self.channels.partition_point(|one| one.number < channel.number);
+        grow(&mut self.channels);
         self.channels.insert(index, channel);
     }
 
@@ -199,6 +204,13 @@ impl Relay {
             self.channels.remove(index);
             self.channel_by_wire.retain(|(_, other)| *other != number);
         }
+    }
+}
+
+/// Makes room for one more. Most relays have one peer or two, so that what a vector takes at first would be wasted.
+fn grow<T>(entries: &mut Vec<T>) {
+    if entries.len() == entries.capacity() {
+        entries.reserve_exact(if entries.len() < 4 { 1 } else { entries.len() });
     }
 }
 
