@@ -31,7 +31,7 @@ export interface Sections {
 export type Transport = "udp" | "tcp" | "tls";
 
 /** Below the ephemeral ports, so that no socket of the tests takes one of them. */
-export const RELAYED_PORTS = { min: 23_000, max: 23_999 };
+const RELAYED_PORTS = { min: 23_000, max: 23_999 };
 
 const START_TIMEOUT_MS = 30_000;
 
