@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 
 const culvert = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-  run(process.execPath, [CULVERT, ...args], { timeoutMs: 30_000, env });
+  run(process.execPath, [CULVERT, ...args], { timeoutMs: 60_000, env });
 
 const STACK = /\n\s+at /;
 

@@ -4,7 +4,7 @@ import type { ApiAccess } from "./api.ts";
 import { writeTestCertificate } from "./certificate.ts";
 import { Child } from "./child.ts";
 import { atEnd, temporaryFolder } from "./cleanup.ts";
-import { eventually } from "./eventually.ts";
+import { eventually, Hopeless } from "./eventually.ts";
 import { freePorts } from "./ports.ts";
 import { CULVERT } from "./repo.ts";
 
@@ -22,7 +22,8 @@ export interface Fleet {
   opsUrl(service: ServiceName): string;
 }
 
-const START_TIMEOUT_MS = 30_000;
+/** For a process that hangs; one that ends is noticed at once. */
+const START_TIMEOUT_MS = 60_000;
 const HOST = "127.0.0.1";
 
 /** Starts the relay, STUN and signaling before the service that they follow: order must not matter. */
@@ -88,9 +89,10 @@ export async function startFleet(): Promise<Fleet> {
       `${service} is ready`,
       async () => {
         const { ended, output } = processes[service];
-        if (ended) throw new Error(`it ended:\n${output}`);
-        const { status, body } = await readiness(service);
-        if (status !== 200) throw new Error(`${status} ${JSON.stringify(body)}`);
+        if (ended) throw new Hopeless(`${service} ended:\n${output}`);
+        const answer = await readiness(service).catch((error: unknown) => ({ status: 0, body: String(error) }));
+        if (answer.status !== 200)
+          throw new Error(`${answer.status} ${JSON.stringify(answer.body)}; it wrote:\n${output}`);
         return true;
       },
       START_TIMEOUT_MS,
