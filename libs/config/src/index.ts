@@ -21,6 +21,13 @@ export {
   sharedToken,
 } from "./fields.ts";
 export { SECTIONS } from "./file.ts";
+export {
+  type GrpcClientTls,
+  type GrpcCredentials,
+  type GrpcServerTls,
+  readGrpcCredentials,
+  readGrpcServerTls,
+} from "./grpc.ts";
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";

@@ -1,4 +1,3 @@
-import type { KeyChange, KeySnapshot } from "@culvert/credentials";
 import type { EventBus } from "@culvert/events";
 import type { CredentialStore } from "@culvert/state";
 import type { Logger, Metrics } from "@culvert/telemetry";
@@ -22,25 +21,4 @@ export interface CredentialServicePorts {
   readonly metrics: Metrics;
   /** What clients are told. Asked at each issue, so it may change. Absent: what the configuration names. */
   readonly uris?: () => TurnUris;
-}
-
-/** Takes what a key feed tells. */
-export interface KeySink {
-  /** Replaces everything known so far. */
-  onSnapshot(snapshot: KeySnapshot, revision: bigint): void;
-  onChange(change: KeyChange, revision: bigint): void;
-}
-
-/** A running watch of a key feed. */
-export interface KeyWatch {
-  /** Resolves with the first snapshot; rejects when the watch is closed before. */
-  readonly ready: Promise<void>;
-  /** Whether the keys are known to be current. */
-  connected(): boolean;
-  close(): void;
-}
-
-/** Signing keys and revocations for verifiers in this process. */
-export interface KeyFeed {
-  watch(sink: KeySink): KeyWatch;
 }

@@ -1,10 +1,8 @@
-import { readFileSync } from "node:fs";
-import { ConfigError } from "@culvert/config";
-import type { ServerTls } from "@culvert/contracts";
-import { KeyRing, type Revocation } from "@culvert/credentials";
+import { readGrpcServerTls } from "@culvert/config";
+import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
 import { createOpsServer, type OpsServer, type ReadyState } from "@culvert/telemetry";
 import { bootstrap } from "./bootstrap.ts";
-import type { CredentialServiceConfig, GrpcConfig } from "./config.ts";
+import type { CredentialServiceConfig } from "./config.ts";
 import { FailureLimiter } from "./failure-limiter.ts";
 import { nodeCrypto } from "./hmac.ts";
 import { createApi } from "./http/api.ts";
@@ -13,7 +11,7 @@ import { Issuer } from "./issuer.ts";
 import { createKeyFeed } from "./key-feed.ts";
 import { createKeyServer, type KeyServer } from "./key-service.ts";
 import { createCredentialMetrics } from "./metrics.ts";
-import type { CredentialServicePorts, KeyFeed, KeyWatch } from "./ports.ts";
+import type { CredentialServicePorts } from "./ports.ts";
 import { publishRevocation } from "./revocation-event.ts";
 import { Revoker } from "./revoker.ts";
 import { TokenAuthenticator } from "./tokens.ts";
@@ -42,7 +40,7 @@ export interface CredentialService {
   stop(): Promise<void>;
   ready(): ReadyState;
   /** The keys for verifiers in this process; they need no gRPC. */
-  readonly keyFeed: KeyFeed;
+  readonly keyFeed: KeySource;
 }
 
 /** The credential service: HTTP API, key feed and ops server over a store. */
@@ -53,7 +51,7 @@ export function createCredentialService(
   const { store, clock, random, logger, metrics: meters } = ports;
   const uris = ports.uris ?? (() => configured);
   const configured = ports.uris === undefined ? urisOf(config) : { stun: [], turn: [] };
-  const tls = readTls(config.grpc.tls);
+  const tls = config.grpc.tls && readGrpcServerTls("credential.grpc.tls", config.grpc.tls);
 
   const ring = new KeyRing({ crypto: nodeCrypto });
   const keyFeed = createKeyFeed(store, logger);
@@ -192,17 +190,4 @@ function urlHost(host: string): string {
 
 function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
-}
-
-function readTls(files: GrpcConfig["tls"]): ServerTls | undefined {
-  if (files === undefined) return undefined;
-  const read = (name: "cert" | "key" | "ca", file: string): string => {
-    try {
-      return readFileSync(file, "utf8");
-    } catch {
-      throw new ConfigError(`credential.grpc.tls.${name}: ${file}: must name a readable PEM file`);
-    }
-  };
-  const pair = { cert: read("cert", files.cert), key: read("key", files.key) };
-  return files.ca === undefined ? pair : { ...pair, ca: read("ca", files.ca) };
 }

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ClientCredentials, type KeyWatch, watchKeys } from "@culvert/contracts";
-import { type KeyChange, KeyRing, type KeySnapshot } from "@culvert/credentials";
+import { type ClientCredentials, grpcKeySource } from "@culvert/contracts";
+import { type KeyChange, KeyRing, type KeySnapshot, type KeyWatch } from "@culvert/credentials";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { nodeCrypto } from "@culvert/testkit";
 import selfsigned from "selfsigned";
@@ -30,12 +30,14 @@ function follow(port: number | undefined, credentials: ClientCredentials = {}): 
   const changes: KeyChange[] = [];
   const revisions: bigint[] = [];
   const reasons: string[] = [];
-  const watch = watchKeys({
+  const source = grpcKeySource({
     target: `127.0.0.1:${port}`,
     watcher: "relay-0",
     credentials,
     backoff: { minMs: 5, maxMs: 50 },
     logger: { info: () => {}, warn: (fields) => reasons.push(JSON.stringify(fields)) },
+  });
+  const watch = source.watch({
     onSnapshot: (snapshot, revision) => {
       ring.replace(snapshot);
       snapshots.push(snapshot);

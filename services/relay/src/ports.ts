@@ -1,13 +1,16 @@
+import { hostname } from "node:os";
+import { readGrpcCredentials } from "@culvert/config";
+import { grpcKeySource } from "@culvert/contracts";
+import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
 import { createNodeDataPlane } from "@culvert/dataplane";
 import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
 import { monotonicClock } from "./adapters/clock.ts";
-import { grpcKeySource, type KeySource } from "./adapters/key-source.ts";
 import { nodeCrypto, nodeRandom } from "./adapters/node-crypto.ts";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
-import type { RelayConfig } from "./config.ts";
+import type { CredentialConfig, RelayConfig } from "./config.ts";
 
 /** What a relay takes from outside. Whatever is absent is the real thing, made from the configuration. */
 export interface RelayPorts {
@@ -33,7 +36,6 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
   const clock = ports.clock ?? monotonicClock;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
   const { kind: _kind, ...limits } = config.dataPlane;
-  const { target } = config.credential;
   return {
     clock,
     logger,
@@ -43,6 +45,12 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
     resolver: ports.resolver ?? systemResolver,
     env: ports.env ?? process.env,
-    keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
+    keys: ports.keys ?? credentialService(config.credential, logger),
   };
+}
+
+function credentialService({ target, ...proof }: CredentialConfig, logger: Logger): KeySource | undefined {
+  if (target === undefined) return undefined;
+  const credentials = readGrpcCredentials("relay.credential", proof);
+  return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger });
 }

@@ -2,8 +2,12 @@ import { createHmac } from "node:crypto";
 import { loadConfig } from "@culvert/config";
 import {
   deriveSignalingKey,
+  firstSnapshot,
   type KeyChange,
+  type KeySink,
   type KeySnapshot,
+  type KeySource,
+  type KeyWatch,
   SIGNALING_AUDIENCE,
   type SigningKey,
 } from "@culvert/credentials";
@@ -11,8 +15,6 @@ import type { EventBus } from "@culvert/events";
 import { SUBPROTOCOL } from "@culvert/rendezvous";
 import {
   createSignalingService,
-  type KeySink,
-  type KeySource,
   type SignalingInfo,
   type SignalingPorts,
   type SignalingService,
@@ -44,25 +46,35 @@ export const rival: SigningKey = {
 /** A key source that a test plays. */
 export class TestKeys implements KeySource {
   readonly #sinks = new Set<KeySink>();
+  readonly #first = firstSnapshot();
   #snapshot: KeySnapshot | undefined;
+  #revision = 0n;
 
   constructor(snapshot: KeySnapshot | undefined = { keys: [acme, rival], revocations: [] }) {
     this.#snapshot = snapshot;
   }
 
-  watch(sink: KeySink): { connected: () => boolean; close: () => void } {
+  watch(sink: KeySink): KeyWatch {
     this.#sinks.add(sink);
-    if (this.#snapshot !== undefined) sink.onSnapshot(this.#snapshot);
-    return { connected: () => this.#snapshot !== undefined, close: () => this.#sinks.delete(sink) };
+    if (this.#snapshot !== undefined) this.#tell(sink, this.#snapshot);
+    const { ready } = this.#first;
+    return { ready, connected: () => this.#snapshot !== undefined, close: () => this.#sinks.delete(sink) };
   }
 
   replace(snapshot: KeySnapshot): void {
     this.#snapshot = snapshot;
-    for (const sink of this.#sinks) sink.onSnapshot(snapshot);
+    this.#revision += 1n;
+    for (const sink of this.#sinks) this.#tell(sink, snapshot);
   }
 
   change(change: KeyChange): void {
-    for (const sink of this.#sinks) sink.onChange(change);
+    this.#revision += 1n;
+    for (const sink of this.#sinks) sink.onChange(change, this.#revision);
+  }
+
+  #tell(sink: KeySink, snapshot: KeySnapshot): void {
+    sink.onSnapshot(snapshot, this.#revision);
+    this.#first.arrived();
   }
 }
 

@@ -3,12 +3,13 @@ import {
   type CredentialCrypto,
   deriveSignalingKey,
   KeyRing,
+  type KeySource,
+  type KeyWatch,
   SIGNALING_AUDIENCE,
   type SigningKey,
 } from "@culvert/credentials";
 import { isUser, type Principal, type ResumeSigner, type VerifyResult } from "@culvert/rendezvous";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
-import type { KeySource, KeyWatch } from "./key-source.ts";
 
 const crypto: CredentialCrypto = {
   hmacSha1: (key, data) => createHmac("sha1", key).update(data).digest(),
