@@ -9,26 +9,35 @@ export {
 export { type Variable, variableName, variables } from "./environment.ts";
 export { ConfigError } from "./error.ts";
 export {
-  grpcClientTls,
   grpcTarget,
   ipAddress,
+  ipAddressOrAuto,
   ipRange,
+  isIpAddress,
   LOG_LEVELS,
   listenPort,
   logLevel,
+  type OpsConfig,
   opsSection,
+  origin,
   port,
   sharedToken,
+  splitAddress,
 } from "./fields.ts";
 export { SECTIONS } from "./file.ts";
 export {
+  type CredentialConfig,
+  credentialSection,
   type GrpcClientTls,
   type GrpcCredentials,
   type GrpcServerTls,
+  grpcClientTls,
+  grpcServerTls,
   readGrpcCredentials,
   readGrpcServerTls,
 } from "./grpc.ts";
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
+export { byteCount, certificateSection, checkCertificate, datagramLimits, streamLimits } from "./listeners.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";
 export { coturn, secret } from "./meta.ts";

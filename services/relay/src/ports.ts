@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { readGrpcCredentials } from "@culvert/config";
+import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
@@ -10,7 +10,7 @@ import type { RandomSource } from "@culvert/turn";
 import { monotonicClock } from "./adapters/clock.ts";
 import { nodeCrypto, nodeRandom } from "./adapters/node-crypto.ts";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
-import type { CredentialConfig, RelayConfig } from "./config.ts";
+import type { RelayConfig } from "./config.ts";
 
 /** What a relay takes from outside. Whatever is absent is the real thing, made from the configuration. */
 export interface RelayPorts {

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { readGrpcCredentials } from "@culvert/config";
+import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import { createMemoryBus, type EventBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
-import type { CredentialConfig, SignalingConfig } from "./config.ts";
+import type { SignalingConfig } from "./config.ts";
 
 /** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
 export interface SignalingPorts {
