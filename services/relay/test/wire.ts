@@ -14,6 +14,14 @@ import { later, type TestRelay, USER } from "./harness.ts";
 
 let seed = 1;
 
+/** Where a listener is reached from an address of the same family. */
+export function listenerOf(relay: TestRelay, transport: "udp" | "tcp", from = "127.0.0.1"): TransportAddress {
+  const v6 = from.includes(":");
+  const found = relay.info.listeners.find((one) => one.transport === transport && one.ip.includes(":") === v6);
+  if (found === undefined) throw new Error(`no ${transport} listener for ${from}`);
+  return { ip: ["0.0.0.0", "::"].includes(found.ip) ? (v6 ? "::1" : "127.0.0.1") : found.ip, port: found.port };
+}
+
 export interface WireOptions {
   /** The source address. Default 127.0.0.1. */
   readonly ip?: string;
@@ -31,32 +39,30 @@ export interface WireAnswer {
 export class Wire {
   readonly session: StunSession;
   readonly #socket: dgram.Socket;
-  readonly #port: number;
-  readonly #ip: string;
   readonly #received: Buffer[] = [];
+  #to: TransportAddress;
 
   private constructor(socket: dgram.Socket, to: TransportAddress, options: WireOptions) {
     const { dialect = "rfc5389" } = options;
     this.#socket = socket;
-    this.#ip = to.ip;
-    this.#port = to.port;
+    this.#to = to;
     this.session = new StunSession({ ...USER, ...options, dialect, random: seededRandom(seed++) });
     socket.on("message", (message) => void this.#received.push(message));
   }
 
   static async open(relay: TestRelay, options: WireOptions = {}): Promise<Wire> {
     const { ip = "127.0.0.1" } = options;
-    const family = ip.includes(":") ? "udp6" : "udp4";
-    const listener = relay.info.listeners.find(
-      (one) => one.transport === "udp" && one.ip.includes(":") === ip.includes(":"),
-    );
-    if (listener === undefined) throw new Error(`no ${family} listener`);
-    const socket = dgram.createSocket(family);
+    const socket = dgram.createSocket(ip.includes(":") ? "udp6" : "udp4");
     later(() => new Promise<void>((resolve) => socket.close(() => resolve())));
     socket.bind(0, ip);
     await once(socket, "listening");
-    const any = { "0.0.0.0": "127.0.0.1", "::": "::1" }[listener.ip];
-    return new Wire(socket, { ip: any ?? listener.ip, port: listener.port }, options);
+    return new Wire(socket, listenerOf(relay, "udp", ip), options);
+  }
+
+  /** From now on, from the same address, another relay is talked to. */
+  to(relay: TestRelay): this {
+    this.#to = listenerOf(relay, "udp", this.#to.ip);
+    return this;
   }
 
   get address(): TransportAddress {
@@ -65,7 +71,13 @@ export class Wire {
   }
 
   send(bytes: Uint8Array): void {
-    this.#socket.send(bytes, this.#port, this.#ip);
+    this.#socket.send(bytes, this.#to.port, this.#to.ip);
+  }
+
+  /** All that came since the last time, at least one message. */
+  async arrival(): Promise<readonly Buffer[]> {
+    if (this.#received.length === 0) await once(this.#socket, "message");
+    return this.#received.splice(0);
   }
 
   /** All that came since the last time, once the relay has dealt with everything that was sent before. */
