@@ -56,6 +56,8 @@ export interface TurnServerConfig {
   readonly software?: string;
   readonly listeners: readonly ListenerConfig[];
   readonly relays: readonly RelayAddressConfig[];
+  /** Further addresses of this host: listeners on all addresses hear on them, too. Loopback is known. Default none. */
+  readonly hostAddresses?: readonly string[];
   /** Relayed ports. Default 49152 to 65535. */
   readonly ports?: PortRange;
   /** Keys of the fleet for nonces. The first makes them, all are accepted. At least one, 16 bytes or more each. */
@@ -83,6 +85,7 @@ export interface TurnServerConfig {
 }
 
 export interface ResolvedConfig extends TurnServerConfig {
+  readonly hostAddresses: readonly string[];
   readonly ports: PortRange;
   readonly nonceLifetimeSeconds: number;
   readonly passwordAlgorithms: readonly ("md5" | "sha256")[];
@@ -113,6 +116,7 @@ export const DEFAULT_LIMITS: TurnLimits = {
 /** Fills in the defaults. */
 export function resolveConfig(config: TurnServerConfig): ResolvedConfig {
   return {
+    hostAddresses: [],
     ports: { min: 49152, max: 65535 },
     nonceLifetimeSeconds: 3600,
     passwordAlgorithms: ["sha256", "md5"],

@@ -128,7 +128,7 @@ class Relay implements RelayService {
     const bound = await this.#listen();
     const nonceKeys = this.#nonceKeys();
     const loop = new ControlLoop({
-      turn: this.#turnServer(turnServerConfig({ config, bound, relays, policy, nonceKeys })),
+      turn: this.#turnServer(turnServerConfig({ config, bound, relays, host, policy, nonceKeys })),
       dataPlane,
       clock: this.#ports.clock,
       onEvent: this.#observer(),
