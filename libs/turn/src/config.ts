@@ -39,6 +39,12 @@ export interface TurnLimits {
   readonly unauthenticatedPerSecond: number;
   /** 401 and 438 answers to one source at once. Default 400. */
   readonly unauthenticatedBurst: number;
+  /**
+   * Wrong passwords for one user name from one source (/32 or /64), per second and at once. Beyond, its requests are
+   * dropped, right or wrong, but those for an allocation that it has. Default 1 and 20.
+   */
+  readonly wrongPasswordsPerSecond: number;
+  readonly wrongPasswordsBurst: number;
   /** Requests that wait for an answer to an `Ask`; beyond: dropped, or 500. Default 1024. */
   readonly pendingRequests: number;
   /** How long a request waits for an answer, in milliseconds. Default 3000. */
@@ -107,6 +113,8 @@ export const DEFAULT_LIMITS: TurnLimits = {
   newPeersBurst: 200,
   unauthenticatedPerSecond: 100,
   unauthenticatedBurst: 400,
+  wrongPasswordsPerSecond: 1,
+  wrongPasswordsBurst: 20,
   pendingRequests: 1024,
   askTimeoutMs: 3000,
   bindTimeoutMs: 2000,

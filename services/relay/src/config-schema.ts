@@ -140,6 +140,18 @@ const limits = z
       .default(100)
       .describe("401 and 438 answers to one source (/32 or /64) a second; beyond: no answer."),
     unauthenticatedBurst: z.int().min(1).default(400).describe("401 and 438 answers to one source at once."),
+    wrongPasswordsPerSecond: z
+      .number()
+      .positive()
+      .default(1)
+      .describe(
+        "Wrong passwords for one user name from one source (/32 or /64) a second; beyond: no answer, even to the right one.",
+      ),
+    wrongPasswordsBurst: z
+      .int()
+      .min(1)
+      .default(20)
+      .describe("Wrong passwords for one user name from one source at once."),
   })
   .prefault({})
   .describe("What one allocation and one source may use.");

@@ -67,6 +67,8 @@ export interface LimitsConfig {
   readonly newPeersBurst: number;
   readonly unauthenticatedPerSecond: number;
   readonly unauthenticatedBurst: number;
+  readonly wrongPasswordsPerSecond: number;
+  readonly wrongPasswordsBurst: number;
 }
 
 export interface DataPlaneConfig extends Omit<DataPlaneLimits, "streamHalfCloseMs"> {

@@ -48,6 +48,8 @@ function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
     newPeersBurst: limits.newPeersBurst,
     unauthenticatedPerSecond: limits.unauthenticatedPerSecond,
     unauthenticatedBurst: limits.unauthenticatedBurst,
+    wrongPasswordsPerSecond: limits.wrongPasswordsPerSecond,
+    wrongPasswordsBurst: limits.wrongPasswordsBurst,
     ...(quotas.user === undefined ? {} : { allocationsPerUser: quotas.user }),
     ...(quotas.tenant === undefined ? {} : { allocationsPerTenant: quotas.tenant }),
     ...(quotas.total === undefined ? {} : { allocations: quotas.total }),
