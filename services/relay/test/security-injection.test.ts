@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import { Attr, attribute, Method } from "@culvert/stun";
 import { createLogger } from "@culvert/telemetry";
 import { expect, test } from "vitest";
-import { bytes, startRelay, USER } from "./harness.ts";
+import { startRelay, USER } from "./harness.ts";
 import { peerAttribute, UDP_TRANSPORT } from "./requests.ts";
 import { Wire } from "./wire.ts";
 
