@@ -2,6 +2,7 @@ export {
   type CertificateFiles,
   CertificateKeeper,
   type CertificateKeeperOptions,
+  type CertificateLogger,
   type CertificatePair,
   readCertificate,
   readPem,
@@ -39,7 +40,7 @@ export {
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
 export { byteCount, certificateSection, checkCertificate, datagramLimits, streamLimits } from "./listeners.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
-export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";
+export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
 export { configReference } from "./reference.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

@@ -1,12 +1,8 @@
 import type { EventBus } from "@culvert/events";
+import type { RandomSource } from "@culvert/runtime";
 import type { CredentialStore } from "@culvert/state";
 import type { Logger, Metrics } from "@culvert/telemetry";
 import type { TurnUris } from "./uris.ts";
-
-/** Source of random bytes: a CSPRNG. */
-export interface RandomSource {
-  bytes(count: number): Uint8Array;
-}
 
 /** What the service needs from outside. */
 export interface CredentialServicePorts {

@@ -1,10 +1,10 @@
 import { readGrpcServerTls } from "@culvert/config";
 import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
-import { createOpsServer, type OpsServer, type ReadyState } from "@culvert/telemetry";
+import { Lifecycle, nodeCrypto } from "@culvert/runtime";
+import { type ReadyState, serveOps } from "@culvert/telemetry";
 import { bootstrap } from "./bootstrap.ts";
 import type { CredentialServiceConfig } from "./config.ts";
 import { FailureLimiter } from "./failure-limiter.ts";
-import { nodeCrypto } from "./hmac.ts";
 import { createApi } from "./http/api.ts";
 import type { Api } from "./http/context.ts";
 import { Issuer } from "./issuer.ts";
@@ -77,11 +77,10 @@ export function createCredentialService(
 
   let api: Api | undefined;
   let keyServer: KeyServer | undefined;
-  let ops: OpsServer | undefined;
+  let closeOps: (() => Promise<void>) | undefined;
   let watch: KeyWatch | undefined;
   let pruning: NodeJS.Timeout | undefined;
   let serving = false;
-  let stopped: Promise<void> | undefined;
 
   const prune = async (): Promise<void> => {
     const now = issuer.now();
@@ -143,13 +142,12 @@ export function createCredentialService(
         "the key feed tells every signing secret to whoever asks: set credential.grpc.token or tls.ca",
       );
     }
-    ops = config.ops.enabled
-      ? createOpsServer({ host: config.ops.host, port: config.ops.port, metrics: meters, ready, logger })
-      : undefined;
-    const opsInfo = await ops?.listen();
+    const ops = await serveOps({ ...config.ops, metrics: meters, ready, logger }, (closeServer) => {
+      closeOps = closeServer;
+    });
     serving = true;
-    logger.info({ api: info.api.url, grpc, ops: opsInfo }, "credential service serves");
-    return { ...info, ...(grpc === undefined ? {} : { grpc }), ...(opsInfo === undefined ? {} : { ops: opsInfo }) };
+    logger.info({ api: info.api.url, grpc, ops }, "credential service serves");
+    return { ...info, ...(grpc === undefined ? {} : { grpc }), ...(ops === undefined ? {} : { ops }) };
   };
 
   const close = async (): Promise<void> => {
@@ -158,27 +156,12 @@ export function createCredentialService(
     await api?.close();
     await keyServer?.close();
     watch?.close();
-    await ops?.close();
-    logger.info("credential service stopped");
+    await closeOps?.();
   };
-  const stop = (): Promise<void> => {
-    stopped ??= close();
-    return stopped;
-  };
-
-  return {
-    start: async () => {
-      try {
-        return await start();
-      } catch (error) {
-        await stop();
-        throw error;
-      }
-    },
-    stop,
-    ready,
-    keyFeed,
-  };
+  const life = new Lifecycle({ start, stopped: () => logger.info("credential service stopped") });
+  // In an order of its own: what the API answers last still reaches the watchers.
+  life.onClose(close);
+  return { start: () => life.start(), stop: () => life.stop(), ready, keyFeed };
 }
 
 /** The host for a URL that a client on this machine can use. */

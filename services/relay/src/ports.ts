@@ -4,11 +4,10 @@ import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
 import { createNodeDataPlane } from "@culvert/dataplane";
+import { monotonicClock, nodeCrypto, systemRandom } from "@culvert/runtime";
 import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
-import { monotonicClock } from "./adapters/clock.ts";
-import { nodeCrypto, nodeRandom } from "./adapters/node-crypto.ts";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
 import type { RelayConfig } from "./config.ts";
 
@@ -40,7 +39,7 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
     clock,
     logger,
     dataPlane: ports.dataPlane ?? createNodeDataPlane({ clock, ...limits }),
-    random: ports.random ?? nodeRandom,
+    random: ports.random ?? systemRandom,
     crypto: ports.crypto ?? nodeCrypto,
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
     resolver: ports.resolver ?? systemResolver,

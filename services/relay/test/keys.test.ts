@@ -10,7 +10,7 @@ import {
   mintRest,
   type SigningKey,
 } from "@culvert/credentials";
-import { nodeCrypto } from "@culvert/relay-service";
+import { nodeCrypto } from "@culvert/testkit";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { bytes, failure, inbox, later, startPeer, startRelay } from "./harness.ts";

@@ -1,10 +1,10 @@
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import { createMemoryBus, type EventBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
+import { monotonicClock, systemRandom } from "@culvert/runtime";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { SignalingConfig } from "./config.ts";
 
@@ -27,10 +27,6 @@ export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
   /** Whether the bus is the service's own, to be closed with it. */
   readonly ownBus: boolean;
 }
-
-const monotonicClock = (): number => performance.timeOrigin + performance.now();
-
-const systemRandom: RandomSource = { bytes: (count) => randomBytes(count) };
 
 export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
   const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });

@@ -1,4 +1,3 @@
-import { createHmac } from "node:crypto";
 import { loadConfig } from "@culvert/config";
 import {
   deriveSignalingKey,
@@ -21,14 +20,10 @@ import {
   signalingConfigSchema,
 } from "@culvert/signaling-service";
 import { createLogger } from "@culvert/telemetry";
+import { nodeCrypto } from "@culvert/testkit";
 import { SignJWT } from "jose";
 import { afterEach } from "vitest";
 import { WebSocket } from "ws";
-
-const crypto = {
-  hmacSha1: (key: Uint8Array, data: Uint8Array): Uint8Array => createHmac("sha1", key).update(data).digest(),
-  hmacSha256: (key: Uint8Array, data: Uint8Array): Uint8Array => createHmac("sha256", key).update(data).digest(),
-};
 
 export const acme: SigningKey = {
   tenant: "acme",
@@ -99,7 +94,7 @@ export function mint(options: TokenOptions = {}): Promise<string> {
     .setAudience(options.audience ?? SIGNALING_AUDIENCE)
     .setIssuedAt(seconds - issuedAgo)
     .setExpirationTime(seconds + expiresIn)
-    .sign(options.secret ?? deriveSignalingKey(key.secret, crypto));
+    .sign(options.secret ?? deriveSignalingKey(key.secret, nodeCrypto));
 }
 
 const open: (() => Promise<unknown> | unknown)[] = [];
