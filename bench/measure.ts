@@ -41,8 +41,8 @@ export function measure(bench: Case, context: Context): Promise<readonly Figure[
 }
 
 async function measureThroughput(bench: Case, context: Context): Promise<readonly Figure[]> {
-  const { samples, limited } = await saturate(bench, context, context.rounds);
-  const throughput: Figure = { bench: bench.name, unit: "packets/s", samples, ...(limited && { note: limited }) };
+  const { samples, note } = await saturate(bench, context, context.rounds);
+  const throughput: Figure = { bench: bench.name, unit: "packets/s", samples, ...(note !== undefined && { note }) };
   if (bench.cpu !== true) return [throughput];
   const rate = Math.round(lowestMedian(samples) * CPU_LOAD);
   const trials = await interleave(context, context.rounds, async (server) => {
@@ -114,9 +114,10 @@ async function saturate(
   bench: Case,
   context: Context,
   rounds: number,
-): Promise<{ samples: readonly Samples[]; limited: string | undefined }> {
+): Promise<{ samples: readonly Samples[]; note: string | undefined }> {
   const last = new Map<Server, number>();
   const limited = new Set<string>();
+  const unheld = new Set<string>();
   const samples = await interleave(context, rounds, async (server) => {
     // A later round begins where the one before ended, a little below.
     const start = (last.get(server) ?? FIRST_RATE / 0.8) * 0.8;
@@ -124,14 +125,16 @@ async function saturate(
     const found = await context.loadgen.search(server, bench.load, { start, step, measure: length });
     last.set(server, found.best.deliveredPps);
     if (found.generatorLimited) limited.add(server.spec.name);
+    if (!found.held) unheld.add(server.spec.name);
     const flaws = `${found.generatorLimited ? ", generator at its limit" : ""}${found.held ? "" : ", did not hold"}`;
     context.progress(`${bench.name} ${server.spec.name}: ${describe(found.best)}${flaws}`);
     return found.best.deliveredPps;
   });
-  return {
-    samples,
-    limited: limited.size > 0 ? `generator at its limit with ${[...limited].join(", ")}` : undefined,
-  };
+  const notes = [
+    ...(limited.size > 0 ? [`generator at its limit with ${[...limited].join(", ")}`] : []),
+    ...(unheld.size > 0 ? [`more than 1 % lost in a round of ${[...unheld].join(", ")}`] : []),
+  ];
+  return { samples, note: notes.length > 0 ? notes.join("; ") : undefined };
 }
 
 /** A B A B A B: what the machine does meanwhile falls on all alike. Samples by server. */

@@ -13,12 +13,13 @@ need_node() {
   command -v npm >/dev/null || fail "npm is missing: it comes with Node.js"
 }
 
-# need_npm: node_modules as package-lock.json has it.
+# need_npm: node_modules as package-lock.json has it. Not "npm ci": it refuses a lock file in which the optional binaries of
+# other platforms are not listed, as happens where the registry serves one platform only.
 need_npm() {
   need_node
   if ! cmp -s package-lock.json node_modules/.culvert-lock; then
     say "installing the npm packages of package-lock.json"
-    npm ci --no-audit --no-fund --loglevel=error >&2
+    npm install --no-save --no-audit --no-fund --loglevel=error >&2
     cp package-lock.json node_modules/.culvert-lock
   fi
 }

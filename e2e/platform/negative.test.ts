@@ -9,6 +9,7 @@ import { relayBothWays } from "../support/arrivals.ts";
 import { eventually } from "../support/eventually.ts";
 import { total } from "../support/metrics.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
+import { freeRange } from "../support/ports.ts";
 
 // What the RFC answers to what is wrong, the counter that tells the operator, and that the server goes on.
 
@@ -21,7 +22,7 @@ let platform: Platform;
 beforeAll(async () => {
   platform = await startPlatform({
     relay: {
-      ports: { min: 25_000, max: 25_000 + PORTS - 1 },
+      ports: await freeRange(PORTS),
       addresses: ["127.0.0.1"],
       dataPlane: { streamFrameMs: 500 },
     },

@@ -5,7 +5,7 @@ import { restAccount, type TurnAccount } from "./account.ts";
 import { writeTestCertificate } from "./certificate.ts";
 import { Child, requireProgram } from "./child.ts";
 import { atEnd, temporaryFolder } from "./cleanup.ts";
-import { eventually } from "./eventually.ts";
+import { eventually, Hopeless } from "./eventually.ts";
 import { freePorts } from "./ports.ts";
 
 export interface Coturn {
@@ -38,7 +38,7 @@ export async function startCoturn(flags: readonly string[] = []): Promise<Coturn
   );
   atEnd(() => server.stop());
   await eventually("coturn serves", async () => {
-    if (server.ended) throw new Error(server.output);
+    if (server.ended) throw new Hopeless(`coturn ended:\n${server.output}`);
     const client = await connectTurn({ uri: `turns:[::1]:${tlsPort}`, tls: { rejectUnauthorized: false } });
     await client.close();
     return true;

@@ -2,6 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const INTERVAL_MS = 50;
 
+/** Thrown by an attempt: no further one can succeed. */
+export class Hopeless extends Error {}
+
 /** Calls `attempt` until it neither throws nor returns undefined. After `timeoutMs` the last failure is thrown. */
 export async function eventually<T>(
   what: string,
@@ -15,6 +18,7 @@ export async function eventually<T>(
       const result = await attempt();
       if (result !== undefined) return result;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     await sleep(INTERVAL_MS);

@@ -31,9 +31,10 @@ export interface Sections {
 export type Transport = "udp" | "tcp" | "tls";
 
 /** Below the ephemeral ports, so that no socket of the tests takes one of them. */
-export const RELAYED_PORTS = { min: 23_000, max: 23_999 };
+const RELAYED_PORTS = { min: 23_000, max: 23_999 };
 
-const START_TIMEOUT_MS = 30_000;
+/** For a process that hangs; one that ends is noticed at once. */
+const START_TIMEOUT_MS = 60_000;
 
 const uriOf = (turn: Ready["turn"], transport: Transport, host: string): string => {
   const name = host.includes(":") ? `[${host}]` : host;

@@ -1,8 +1,11 @@
+import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
 const ATTEMPTS = 20;
+const RANGE_START = 24_000;
+const RANGE_END = 32_000;
 
 async function udpIsFree(port: number, ip: string): Promise<boolean> {
   const socket = createSocket(ip.includes(":") ? "udp6" : "udp4");
@@ -46,4 +49,15 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await freePort());
   return [...ports];
+}
+
+/** A range of ports, below the ephemeral ones, that nobody uses for UDP on 127.0.0.1. */
+export async function freeRange(count: number): Promise<{ readonly min: number; readonly max: number }> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const min = randomInt(RANGE_START, RANGE_END - count);
+    const ports = Array.from({ length: count }, (_, index) => min + index);
+    const free = await Promise.all(ports.map((port) => udpIsFree(port, "127.0.0.1")));
+    if (free.every(Boolean)) return { min, max: min + count - 1 };
+  }
+  throw new Error(`no ${count} ports in a row are free for UDP on 127.0.0.1`);
 }

@@ -1,4 +1,3 @@
-export { nodeCrypto } from "./crypto.ts";
 export { type Crash, type FuzzOptions, type FuzzReport, fuzz } from "./engine.ts";
 export { type CorpusEntry, readCorpus, writeInput } from "./files.ts";
 export { mutate } from "./mutate.ts";

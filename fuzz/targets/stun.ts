@@ -29,7 +29,7 @@ import {
   utf8DecodeLossy,
   utf8Encode,
 } from "@culvert/stun";
-import { nodeCrypto } from "../src/crypto.ts";
+import { nodeCrypto } from "@culvert/testkit";
 import type { Random } from "../src/random.ts";
 import type { FuzzTarget } from "../src/target.ts";
 

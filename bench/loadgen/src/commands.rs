@@ -107,6 +107,9 @@ pub struct SearchArgs {
     /// Seconds of the last trial, whose figures count
     #[arg(long, default_value_t = 3.0)]
     measure: f64,
+    /// Seconds after which the search ends with what it has
+    #[arg(long, default_value_t = 25.0)]
+    time: f64,
 }
 
 #[derive(Args)]
@@ -180,6 +183,7 @@ fn run_search(args: &SearchArgs) -> Outcome {
         max_loss: args.max_loss,
         step: seconds(args.step)?,
         measure: seconds(args.measure)?,
+        time: seconds(args.time)?,
     };
     with_traffic(&args.load, |traffic| print(&search(traffic, limits)?))
 }

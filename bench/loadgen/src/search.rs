@@ -1,7 +1,7 @@
 //! The highest rate at which the server still delivers: grows until it does not, then narrows down.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_loss: f64,
     pub step: Duration,
     pub measure: Duration,
+    /// When to stop looking and take what was found.
+    pub time: Duration,
 }
 
 #[derive(Serialize)]
@@ -44,6 +46,7 @@ pub fn search(traffic: &mut Traffic, limits: Limits) -> io::Result<Found> {
         traffic,
         limits,
         trials: 0,
+        deadline: Instant::now() + limits.time,
     };
     search.run()
 }
@@ -52,13 +55,14 @@ struct Search<'s, 'a> {
     traffic: &'s mut Traffic<'a>,
     limits: Limits,
     trials: usize,
+    deadline: Instant,
 }
 
 impl Search<'_, '_> {
     fn run(&mut self) -> io::Result<Found> {
         let (mut low, mut high, mut generator_limited) = self.bracket()?;
         for _ in 0..MAX_NARROWING_STEPS {
-            if high / low < CLOSE_ENOUGH {
+            if high / low < CLOSE_ENOUGH || self.is_late() {
                 break;
             }
             let middle = (low * high).sqrt();
@@ -86,9 +90,9 @@ impl Search<'_, '_> {
             if held && (!trial.disturbed() || trial.sent_pps > rate * 0.97) {
                 return Ok(trial);
             }
-            if !trial.disturbed() {
-                rate = trial.delivered_pps.clamp(rate * MOST_BACK_OFF, rate * LEAST_BACK_OFF);
-            }
+            // A disturbed trial tells little of where to go.
+            let target = if trial.disturbed() { rate } else { trial.delivered_pps };
+            rate = target.clamp(rate * MOST_BACK_OFF, rate * LEAST_BACK_OFF);
             let rank = |trial: &Trial| (trial.loss < self.limits.max_loss, trial.delivered_pps);
             if best.as_ref().is_none_or(|best| rank(&trial) > rank(best)) {
                 best = Some(trial);
@@ -136,11 +140,15 @@ impl Search<'_, '_> {
                 return Ok(true);
             }
             failures += if trial.disturbed() { 1 } else { 2 };
-            if failures >= 4 {
+            if failures >= 4 || self.is_late() {
                 break;
             }
         }
         Ok(false)
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() > self.deadline
     }
 
     fn trial(&mut self, rate: f64, measure: Duration) -> io::Result<Trial> {

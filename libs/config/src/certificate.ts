@@ -41,14 +41,21 @@ export function readPem(key: string, file: string): string {
   }
 }
 
+/** The part of a pino logger that is used here. */
+export interface CertificateLogger {
+  info(message: string): void;
+  error(fields: object, message: string): void;
+}
+
 export interface CertificateKeeperOptions {
   /** The key that the files stand under, such as `relay.tls`. */
   readonly prefix: string;
   readonly files: CertificateFiles;
   /** Called with each new certificate. */
   readonly onChange: (certificate: CertificatePair) => void;
-  /** Called with one line when the files cannot be used any more. The old certificate stays. */
-  readonly onError: (problem: string) => void;
+  /** Called after each change, and when the files cannot be used any more; the old certificate stays then. */
+  readonly onReload: (ok: boolean) => void;
+  readonly logger: CertificateLogger;
 }
 
 /** The certificate of a listener, kept up to date with its files. */
@@ -84,16 +91,19 @@ export class CertificateKeeper {
 
   /** Reads the files again. Does nothing when they say the same. */
   reload(): void {
-    const { prefix, files, onChange, onError } = this.#options;
+    const { prefix, files, onChange, onReload, logger } = this.#options;
     try {
       const next = readCertificate(prefix, files);
       if (next.cert === this.#current.cert && next.key === this.#current.key) return;
       this.#current = next;
     } catch (error) {
-      onError(error instanceof Error ? error.message : String(error));
+      onReload(false);
+      logger.error({ problem: error instanceof Error ? error.message : String(error) }, "certificate not reloaded");
       return;
     }
     onChange(this.#current);
+    onReload(true);
+    logger.info("certificate reloaded");
   }
 
   close(): void {

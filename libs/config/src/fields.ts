@@ -4,7 +4,23 @@ import { secret } from "./meta.ts";
 
 /** An IPv4 or IPv6 address without brackets and without a zone. */
 export function ipAddress(): z.ZodString {
-  return z.string().refine((text) => isIP(text) !== 0 && !text.includes("%"), "must be an IPv4 or IPv6 address");
+  return z.string().refine(isIpAddress, "must be an IPv4 or IPv6 address");
+}
+
+/** The same, or `auto`: see `automaticAddress`. */
+export function ipAddressOrAuto(): z.ZodString {
+  return z.string().refine((text) => text === "auto" || isIpAddress(text), "must be an IPv4 or IPv6 address, or auto");
+}
+
+/** Whether {@link ipAddress} takes the text. */
+export function isIpAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes("%");
+}
+
+/** An address, or coturn's `public/private`, as the keys that stand for it. Neither address is looked at. */
+export function splitAddress(text: string): { ip: string; external?: string } {
+  const [first = "", second, ...rest] = text.split("/");
+  return second === undefined || rest.length > 0 ? { ip: text } : { ip: second, external: first };
 }
 
 /** An address, or a range such as 10.0.0.0/8 or fc00::/7. */
@@ -28,6 +44,20 @@ export function port(): z.ZodInt {
   return z.int().min(1).max(65535);
 }
 
+/** An origin (RFC 6454) as browsers write it; with `orAny` also `*`. */
+export function origin(orAny: "*" | undefined = undefined): z.ZodString {
+  return z
+    .string()
+    .refine(
+      (text) => text === orAny || isOrigin(text),
+      `must be an origin such as https://app.example.org${orAny === undefined ? "" : ", or *"}`,
+    );
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
 /** `host:port` of a gRPC server, an IPv6 address in brackets. */
 export function grpcTarget(): z.ZodString {
   return z
@@ -41,8 +71,14 @@ export function logLevel(): z.ZodDefault<z.ZodEnum<z.core.util.ToEnum<(typeof LO
   return z.enum(LOG_LEVELS).default("info").describe("The least level that is logged.");
 }
 
+export interface OpsConfig {
+  readonly enabled: boolean;
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The key `ops` of every service. */
-export function opsSection(defaultPort: number): z.ZodPrefault<z.ZodObject<OpsShape, z.core.$strict>> {
+export function opsSection(defaultPort: number): z.ZodType<OpsConfig> {
   return z
     .strictObject({
       enabled: z.boolean().default(true).describe("Whether the ops server runs."),
@@ -54,30 +90,6 @@ export function opsSection(defaultPort: number): z.ZodPrefault<z.ZodObject<OpsSh
     .prefault({})
     .describe("HTTP: /healthz/live, /healthz/ready, /metrics.");
 }
-
-type OpsShape = {
-  enabled: z.ZodDefault<z.ZodBoolean>;
-  host: z.ZodDefault<z.ZodString>;
-  port: z.ZodDefault<z.ZodInt>;
-};
-
-/** How a client of an internal gRPC server proves itself and recognises the server. */
-export function grpcClientTls(): z.ZodExactOptional<z.ZodObject<GrpcClientTlsShape, z.core.$strict>> {
-  return z
-    .strictObject({
-      ca: z.string().exactOptional().describe("PEM file with the authorities to trust; otherwise the system's."),
-      cert: z.string().exactOptional().describe("PEM file of the client certificate, for mTLS."),
-      key: z.string().exactOptional().describe("PEM file of the client certificate's key."),
-    })
-    .exactOptional()
-    .describe("TLS to the server; plaintext when absent, the system's authorities when empty.");
-}
-
-type GrpcClientTlsShape = {
-  ca: z.ZodExactOptional<z.ZodString>;
-  cert: z.ZodExactOptional<z.ZodString>;
-  key: z.ZodExactOptional<z.ZodString>;
-};
 
 /** A token that two services share. */
 export function sharedToken(): z.ZodString {

@@ -2,6 +2,7 @@ export {
   type CertificateFiles,
   CertificateKeeper,
   type CertificateKeeperOptions,
+  type CertificateLogger,
   type CertificatePair,
   readCertificate,
   readPem,
@@ -9,21 +10,37 @@ export {
 export { type Variable, variableName, variables } from "./environment.ts";
 export { ConfigError } from "./error.ts";
 export {
-  grpcClientTls,
   grpcTarget,
   ipAddress,
+  ipAddressOrAuto,
   ipRange,
+  isIpAddress,
   LOG_LEVELS,
   listenPort,
   logLevel,
+  type OpsConfig,
   opsSection,
+  origin,
   port,
   sharedToken,
+  splitAddress,
 } from "./fields.ts";
 export { SECTIONS } from "./file.ts";
+export {
+  type CredentialConfig,
+  credentialSection,
+  type GrpcClientTls,
+  type GrpcCredentials,
+  type GrpcServerTls,
+  grpcClientTls,
+  grpcServerTls,
+  readGrpcCredentials,
+  readGrpcServerTls,
+} from "./grpc.ts";
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
+export { byteCount, certificateSection, checkCertificate, datagramLimits, streamLimits } from "./listeners.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
-export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess } from "./main.ts";
+export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
 export { configReference } from "./reference.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

@@ -79,6 +79,20 @@ export async function runMain<T>(
   );
 }
 
+/** The `main` of a service that needs its configuration only. `argv` are the words after the program's name. */
+export function serviceMain<T>(
+  section: string,
+  schema: z.ZodType<T>,
+  create: (config: Readonly<T>) => Running & { start(): Promise<unknown> },
+): (argv?: readonly string[]) => Promise<void> {
+  const start = async (config: Readonly<T>): Promise<Running> => {
+    const service = create(config);
+    await service.start();
+    return service;
+  };
+  return (argv = process.argv.slice(2)) => runMain(section, schema, start, { argv });
+}
+
 /**
  * The process around one or several services: `prepare` reads the words and the configuration and returns how to start, or
  * nothing when its work is done. Signals, exit codes and errors are as `runMain` has them.

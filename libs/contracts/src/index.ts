@@ -15,6 +15,7 @@ export {
   RespondRequest,
   RespondResponse,
 } from "./generated/culvert/stun/v1/partner.ts";
+export { grpcKeySource, type KeySourceOptions, type WatchLogger } from "./key-source.ts";
 export { ContractError, fromWatchKeysResponse, toWatchKeysResponse } from "./mappers.ts";
 export {
   bearerMetadata,
@@ -25,4 +26,3 @@ export {
   type ServerTls,
   serverCredentials,
 } from "./transport.ts";
-export { type KeyWatch, type WatchKeysOptions, type WatchLogger, watchKeys } from "./watch-keys.ts";

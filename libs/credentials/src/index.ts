@@ -10,6 +10,7 @@ export {
   type UncheckedClaims,
 } from "./claims.ts";
 export { KeyRing, type PasswordCandidate, type RejectionReason, type Resolution } from "./key-ring.ts";
+export { type FirstSnapshot, firstSnapshot, type KeySink, type KeySource, type KeyWatch } from "./key-source.ts";
 export {
   type CredentialCrypto,
   DEFAULT_TENANT,

@@ -1,4 +1,4 @@
 export { type AddressHasher, createAddressHasher, hashAddress } from "./address-hash.ts";
 export { createLogger, type DestinationStream, type Logger, type LoggerOptions, REDACTED_KEYS } from "./logger.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
-export { createOpsServer, type OpsServer, type OpsServerOptions, type ReadyState } from "./ops-server.ts";
+export { createOpsServer, type OpsServer, type OpsServerOptions, type ReadyState, serveOps } from "./ops-server.ts";

@@ -16,12 +16,26 @@ export interface OpsServerOptions {
   readonly metrics: Metrics;
   readonly ready: () => ReadyState;
   readonly logger: Logger;
+  /** From the first byte of a request, or from the connection, to the end of its headers, in ms. Default 5,000. */
+  readonly headersTimeoutMs?: number;
 }
 
 export interface OpsServer {
   /** Rejects with node's listen error when the address is taken or not on this host. */
   listen(): Promise<{ readonly host: string; readonly port: number }>;
   close(): Promise<void>;
+}
+
+/** Starts the ops server, unless it is switched off, and says how it is closed. Rejects as {@link OpsServer.listen} does. */
+export async function serveOps(
+  options: OpsServerOptions & { readonly enabled: boolean },
+  onClose: (close: () => Promise<void>) => void,
+): Promise<{ readonly host: string; readonly port: number } | undefined> {
+  if (!options.enabled) return undefined;
+  const server = createOpsServer(options);
+  const address = await server.listen();
+  onClose(() => server.close());
+  return address;
 }
 
 interface Answer {
@@ -68,7 +82,14 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
     response.end(request.method === "HEAD" ? undefined : body);
   };
 
-  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000, maxHeaderSize: 8_192 });
+  const { headersTimeoutMs = 5_000 } = options;
+  const server = createServer({
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: headersTimeoutMs * 2,
+    // Node looks for slow requests every 30 s unless told otherwise.
+    connectionsCheckingInterval: headersTimeoutMs / 5,
+    maxHeaderSize: 8_192,
+  });
   server.maxConnections = 128;
   server.on("request", (request, response) => void handle(request, response));
 

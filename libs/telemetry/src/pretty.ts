@@ -20,7 +20,15 @@ function prettyLine(line: string): string {
     .filter(([key]) => !HEAD_KEYS.has(key))
     .map(([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("");
-  return `${time} ${level} ${String(entry.service ?? "")}: ${String(entry.msg ?? "")}${rest}\n`;
+  return `${printable(`${time} ${level} ${String(entry.service ?? "")}: ${String(entry.msg ?? "")}${rest}`)}\n`;
+}
+
+/** What a peer calls itself must not end the line, nor move the cursor of a terminal. */
+function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function parseObject(line: string): Record<string, unknown> | undefined {

@@ -47,6 +47,25 @@ test("a pretty line reads as text", () => {
   expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} info {2}relay: hello port=1\n$/);
 });
 
+test("nothing that is logged ends a line, pretty or not, or moves the cursor", () => {
+  for (const pretty of [false, true]) {
+    const { lines, destination } = capture();
+    const logger = createLogger({ service: "relay", destination, pretty });
+    const hostile = "a\r\n12:00:00.000 fatal relay: forged\u001b[2J\u0085\u2028\u202e";
+    logger.info({ user: hostile, nested: { user: hostile }, [hostile]: 1 }, hostile);
+    expect(lines).toHaveLength(1);
+    const [line = ""] = lines;
+    expect(line.endsWith("\n")).toBe(true);
+    expect([...line.slice(0, -1)].filter((character) => character < " ")).toEqual([]);
+    if (!pretty) {
+      expect(JSON.parse(line)).toMatchObject({ user: hostile, msg: hostile });
+      continue;
+    }
+    expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    expect(line).toContain("a\\u000d\\u000a12:00");
+  }
+});
+
 test("a hashed address is stable, differs between addresses and holds no address", () => {
   expect(hashAddress("192.0.2.1")).toBe(hashAddress("192.0.2.1"));
   expect(hashAddress("192.0.2.1")).not.toBe(hashAddress("192.0.2.2"));

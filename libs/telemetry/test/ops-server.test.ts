@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { createLogger, createMetrics, createOpsServer, type ReadyState } from "@culvert/telemetry";
 import { afterEach, expect, test } from "vitest";
 
@@ -6,7 +8,10 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-async function start(ready: () => ReadyState = () => ({ ready: true, checks: {} })) {
+async function start(
+  ready: () => ReadyState = () => ({ ready: true, checks: {} }),
+  more: { readonly headersTimeoutMs?: number } = {},
+) {
   const metrics = createMetrics({ service: "test" });
   const ops = createOpsServer({
     host: "127.0.0.1",
@@ -14,13 +19,14 @@ async function start(ready: () => ReadyState = () => ({ ready: true, checks: {} 
     metrics,
     ready,
     logger: createLogger({ service: "test", level: "silent" }),
+    ...more,
   });
   const { host, port } = await ops.listen();
   closers.push(
     () => ops.close(),
     () => metrics.shutdown(),
   );
-  return { metrics, url: `http://${host}:${port}` };
+  return { metrics, host, port, url: `http://${host}:${port}` };
 }
 
 test("live answers 200 while ready follows its checks", async () => {
@@ -57,6 +63,18 @@ test("other paths and methods are refused", async () => {
   const head = await fetch(`${url}/healthz/live`, { method: "HEAD" });
   expect(head.status).toBe(200);
   expect(await head.text()).toBe("");
+});
+
+test.each([
+  ["nothing", ""],
+  ["half a header", "GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: "],
+  ["half a body", "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"],
+])("a connection that sends %s is closed", async (_name, text) => {
+  const { host, port } = await start(undefined, { headersTimeoutMs: 100 });
+  const socket = connect(port, host);
+  socket.resume();
+  socket.write(text);
+  await once(socket, "close");
 });
 
 test("a taken port rejects", async () => {

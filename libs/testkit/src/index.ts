@@ -1,6 +1,6 @@
+export { nodeCrypto } from "@culvert/runtime";
 export { Choices } from "./choices.ts";
 export { type ManualClock, manualClock } from "./clock.ts";
-export { nodeCrypto } from "./crypto.ts";
 export { mustDecode, outcomeOf } from "./expect-message.ts";
 export { type SeededRandom, seededRandom } from "./random.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";

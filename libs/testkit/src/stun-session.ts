@@ -1,3 +1,4 @@
+import { nodeCrypto } from "@culvert/runtime";
 import {
   Attr,
   attribute,
@@ -11,7 +12,6 @@ import {
   type StunMessage,
   userHash,
 } from "@culvert/stun";
-import { nodeCrypto } from "./crypto.ts";
 import type { SeededRandom } from "./random.ts";
 
 /** What a client was told by a challenge (401, 438). */

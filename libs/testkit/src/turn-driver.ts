@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
+import { nodeCrypto } from "@culvert/runtime";
 import { Attr, attribute, type EncodedAttribute, encodeChannelData, Method } from "@culvert/stun";
 import { type Ask, type Bind, type ClientTuple, type TurnEvent, TurnServer } from "@culvert/turn";
 import { Choices } from "./choices.ts";
-import { nodeCrypto } from "./crypto.ts";
 import { mustDecode } from "./expect-message.ts";
 import { seededRandom } from "./random.ts";
 import { RelayTableModel } from "./relay-table-model.ts";

@@ -10,16 +10,15 @@ import {
   encodeChannelData,
   encodeMessage,
   type IcmpValue,
-  MAX_CHANNEL,
   MessageClass,
   Method,
-  MIN_CHANNEL,
   reasonPhrase,
   type StunMessage,
   type TransportAddress,
   writeSendIndication,
 } from "@culvert/stun";
 import { type AllocateOptions, type Allocation, allocateAttributes, readAllocation } from "./allocation.ts";
+import { addressKey, Channels } from "./channels.ts";
 import { TurnError } from "./errors.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { Listeners } from "./listeners.ts";
@@ -51,7 +50,6 @@ const MAX_STALE_NONCES = 3;
 const RELEASE_TIMEOUT_MS = 2000;
 
 const METHOD_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Method).map(([name, value]) => [value, name]));
-const peerKey = ({ ip, port }: TransportAddress): string => `${ip} ${port}`;
 
 /** Passes a transport's events on to whoever uses it at the time. */
 class EventSwitch implements TransportEvents {
@@ -84,9 +82,7 @@ export class Client implements TurnClient {
   #closed: TurnError | undefined;
   #allocation: Allocation | undefined;
   readonly #permissions = new Set<string>();
-  readonly #peers = new Map<number, TransportAddress>();
-  readonly #channels = new Map<string, number>();
-  #nextChannel: number = MIN_CHANNEL;
+  readonly #channels = new Channels();
 
   readonly #data = new Listeners<[TransportAddress, Uint8Array, DataPath]>();
   readonly #icmp = new Listeners<[TransportAddress, IcmpValue]>();
@@ -114,7 +110,7 @@ export class Client implements TurnClient {
         createPermission: (ips) => this.createPermission(ips),
         channelBind: (peer) => this.channelBind(peer),
         permissions: this.#permissions,
-        channels: this.#peers,
+        channels: this.#channels.peers,
       },
       (error) => this.#errors.emit(error),
     );
@@ -153,7 +149,7 @@ export class Client implements TurnClient {
 
   async allocate(options: AllocateOptions = {}): Promise<Allocation> {
     const attributes = allocateAttributes(options);
-    const visited = new Set([peerKey(this.server)]);
+    const visited = new Set([addressKey(this.server)]);
     for (let redirects = 0; ; redirects++) {
       try {
         const allocation = readAllocation(await this.request(Method.Allocate, attributes), options);
@@ -163,8 +159,8 @@ export class Client implements TurnClient {
       } catch (error) {
         const alternate = this.#allocation ? undefined : alternateOf(error);
         if (!alternate) throw error;
-        if (visited.has(peerKey(alternate.address)) || redirects === this.#options.maxRedirects) throw error;
-        visited.add(peerKey(alternate.address));
+        if (visited.has(addressKey(alternate.address)) || redirects === this.#options.maxRedirects) throw error;
+        visited.add(addressKey(alternate.address));
         await this.#moveTo(alternate);
       }
     }
@@ -188,19 +184,17 @@ export class Client implements TurnClient {
   }
 
   async channelBind(peer: TransportAddress, channel?: number): Promise<number> {
-    const key = peerKey(peer);
-    const number = channel ?? this.#channels.get(key) ?? this.#freeChannel();
+    const number = channel ?? this.#channels.numberOf(peer) ?? this.#channels.takeFree();
     await this.request(Method.ChannelBind, [
       attribute(Attr.ChannelNumber, number),
       attribute(Attr.XorPeerAddress, peer),
     ]);
-    this.#peers.set(number, peer);
-    this.#channels.set(key, number);
+    this.#channels.set(number, peer);
     return number;
   }
 
   send(peer: TransportAddress, data: Uint8Array, options: SendOptions = {}): boolean {
-    const channel = options.via === "data" ? undefined : this.#channels.get(peerKey(peer));
+    const channel = options.via === "data" ? undefined : this.#channels.numberOf(peer);
     if (channel !== undefined) {
       return this.sendRaw(encodeChannelData(channel, data, { padded: this.#transport.kind !== "udp" }));
     }
@@ -314,7 +308,7 @@ export class Client implements TurnClient {
     const kind = classify(frame);
     if (kind === "channel") {
       const message = decodeChannelData(frame);
-      const peer = message && this.#peers.get(message.channel);
+      const peer = message && this.#channels.peerOf(message.channel);
       if (peer) this.#data.emit(peer, message.data, "channel");
       return;
     }
@@ -370,20 +364,10 @@ export class Client implements TurnClient {
     await former.close();
   }
 
-  #freeChannel(): number {
-    for (let tried = MIN_CHANNEL; tried <= MAX_CHANNEL; tried++) {
-      const channel = this.#nextChannel;
-      this.#nextChannel = channel === MAX_CHANNEL ? MIN_CHANNEL : channel + 1;
-      if (!this.#peers.has(channel)) return channel;
-    }
-    throw new TurnError({ kind: "argument", step: "ChannelBind", reason: "all channel numbers are in use" });
-  }
-
   #forgetAllocation(): void {
     this.#keepAlive.stop();
     this.#allocation = undefined;
     this.#permissions.clear();
-    this.#peers.clear();
     this.#channels.clear();
   }
 }

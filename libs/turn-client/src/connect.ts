@@ -1,9 +1,9 @@
+import { nodeCrypto } from "@culvert/runtime";
 import { familyOf, parseTurnUri, type TurnUri } from "@culvert/stun";
 import { type Alternate, Client } from "./client.ts";
 import { openFirst, resolveHost } from "./dial.ts";
 import { TurnError } from "./errors.ts";
 import { LongTermSession } from "./long-term.ts";
-import { nodeCrypto } from "./node-crypto.ts";
 import { systemTimers } from "./timers.ts";
 import { TI_MS } from "./transactions.ts";
 import type { Transport, TransportEvents, TransportKind, TransportOptions } from "./transport.ts";

@@ -20,6 +20,8 @@ import type { Identity, Request } from "./request.ts";
 export type AuthResult =
   | { readonly kind: "authenticated"; readonly identity: Identity }
   | { readonly kind: "ask"; readonly question: Question & { readonly kind: "credential" } }
+  /** Too many wrong passwords. It is not told whether this one is right. */
+  | { readonly kind: "throttled" }
   | AuthRefusal;
 
 export interface AuthRefusal {
@@ -77,6 +79,8 @@ export function authenticate(core: Core, request: Request, answer?: KnownCredent
   }
   const name = username ?? resolution.username;
   if (name === undefined) return refused(ErrorCode.Unauthenticated, "rejected", "user-hash");
+  const isOwner = core.allocations.get(client)?.username === name;
+  if (!isOwner && core.guesses.exhausted(client.remote.ip, name, now)) return { kind: "throttled" };
   return verify(core, request, resolution, { username: name, realm, integrity, keyAlgorithm });
 }
 
@@ -113,6 +117,7 @@ function verify(
     }
     return { kind: "authenticated", identity };
   }
+  core.guesses.wrong(request.client.remote.ip, username, request.now);
   return refused(ErrorCode.Unauthenticated, "wrong-password");
 }
 

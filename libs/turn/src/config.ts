@@ -39,6 +39,12 @@ export interface TurnLimits {
   readonly unauthenticatedPerSecond: number;
   /** 401 and 438 answers to one source at once. Default 400. */
   readonly unauthenticatedBurst: number;
+  /**
+   * Wrong passwords for one user name from one source (/32 or /64), per second and at once. Beyond, its requests are
+   * dropped, right or wrong, but those for an allocation that it has. Default 1 and 20.
+   */
+  readonly wrongPasswordsPerSecond: number;
+  readonly wrongPasswordsBurst: number;
   /** Requests that wait for an answer to an `Ask`; beyond: dropped, or 500. Default 1024. */
   readonly pendingRequests: number;
   /** How long a request waits for an answer, in milliseconds. Default 3000. */
@@ -56,6 +62,8 @@ export interface TurnServerConfig {
   readonly software?: string;
   readonly listeners: readonly ListenerConfig[];
   readonly relays: readonly RelayAddressConfig[];
+  /** Further addresses of this host: listeners on all addresses hear on them, too. Loopback is known. Default none. */
+  readonly hostAddresses?: readonly string[];
   /** Relayed ports. Default 49152 to 65535. */
   readonly ports?: PortRange;
   /** Keys of the fleet for nonces. The first makes them, all are accepted. At least one, 16 bytes or more each. */
@@ -83,6 +91,7 @@ export interface TurnServerConfig {
 }
 
 export interface ResolvedConfig extends TurnServerConfig {
+  readonly hostAddresses: readonly string[];
   readonly ports: PortRange;
   readonly nonceLifetimeSeconds: number;
   readonly passwordAlgorithms: readonly ("md5" | "sha256")[];
@@ -104,6 +113,8 @@ export const DEFAULT_LIMITS: TurnLimits = {
   newPeersBurst: 200,
   unauthenticatedPerSecond: 100,
   unauthenticatedBurst: 400,
+  wrongPasswordsPerSecond: 1,
+  wrongPasswordsBurst: 20,
   pendingRequests: 1024,
   askTimeoutMs: 3000,
   bindTimeoutMs: 2000,
@@ -113,6 +124,7 @@ export const DEFAULT_LIMITS: TurnLimits = {
 /** Fills in the defaults. */
 export function resolveConfig(config: TurnServerConfig): ResolvedConfig {
   return {
+    hostAddresses: [],
     ports: { min: 49152, max: 65535 },
     nonceLifetimeSeconds: 3600,
     passwordAlgorithms: ["sha256", "md5"],

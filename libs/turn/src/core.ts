@@ -5,6 +5,7 @@ import type { Asks } from "./asks.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { ListenerConfig, ResolvedConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Guesses } from "./guesses.ts";
 import type { ListenerId } from "./io.ts";
 import type { Nonces } from "./nonce.ts";
 import type { OutputQueue } from "./output-queue.ts";
@@ -33,6 +34,7 @@ export interface Core {
   readonly nonces: Nonces;
   /** For answers to those who are not authenticated. */
   readonly limiter: SourceLimiter;
+  readonly guesses: Guesses;
   readonly guard: PeerGuard;
   readonly sockets: RelaySockets;
   readonly quotas: Quotas;

@@ -119,6 +119,10 @@ function handleProtected(core: Core, request: Request, answer?: KnownCredential 
     refuseUnauthenticated(core, request, result);
     return;
   }
+  if (result.kind === "throttled") {
+    core.out.dropped("rate-limited");
+    return;
+  }
   if (result.kind === "ask") {
     if (!core.limiter.allow(client.remote.ip, now)) {
       core.out.dropped("rate-limited");

@@ -29,12 +29,14 @@ export class PeerGuard {
   readonly #relays: ReadonlyMap<string, { readonly local: string; readonly ports: PortRange }>;
   readonly #localToExternal: ReadonlyMap<string, string>;
   readonly #listenerIps: ReadonlySet<string>;
+  readonly #hostIps: ReadonlySet<string>;
   readonly #listeners: ResolvedConfig["listeners"];
 
   constructor(config: ResolvedConfig) {
     this.#policy = config.policy;
     this.#listeners = config.listeners;
     this.#listenerIps = new Set(config.listeners.map(({ address }) => canonical(address.ip)));
+    this.#hostIps = new Set(config.hostAddresses.map(canonical));
     const relays = new Map<string, { local: string; ports: PortRange }>();
     const localToExternal = new Map<string, string>();
     for (const { ip, external = ip, ports = config.ports } of config.relays) {
@@ -92,13 +94,21 @@ export class PeerGuard {
     return this.#relays.has(ip) || this.#localToExternal.has(ip) || this.#listenerIps.has(ip);
   }
 
+  /** Whether what is sent there may end on this host, where listeners on all addresses hear it. */
+  #isHere(ip: string): boolean {
+    return this.#isOwn(ip) || this.#hostIps.has(ip) || isLoopback(ip);
+  }
+
   #ports(ip: string, only: PortRange | undefined): PeerPorts {
-    const wireIp = this.#relays.get(ip)?.local;
+    const wireIp = this.#relays.get(ip)?.local ?? ip;
+    const inner = embeddedIpv4(parseIp(ip) ?? new Uint8Array(0)).map(formatIp);
+    const names = [ip, wireIp, ...inner];
     const except = this.#listeners
-      .filter(({ address }) => {
-        const everywhere = address.ip === "0.0.0.0" || address.ip === "::";
-        return everywhere ? this.#isOwn(ip) : address.ip === ip || address.ip === wireIp;
-      })
+      .filter(({ address }) =>
+        isWildcard(address.ip)
+          ? names.some((name) => this.#isHere(name))
+          : names.includes(address.ip) || (isLoopback(address.ip) && names.some(isWildcard)),
+      )
       .map(({ address }) => address.port)
       .filter((port) => only === undefined || isIn(only, port));
     return { except: [...new Set(except)], ...(only === undefined ? {} : { only }) };
@@ -121,6 +131,15 @@ export function samePorts(a: PeerPorts, b: PeerPorts): boolean {
 
 function isIn(range: PortRange, port: number): boolean {
   return port >= range.min && port <= range.max;
+}
+
+/** As a destination, the wildcard address is the host itself. */
+function isLoopback(ip: string): boolean {
+  return ip.startsWith("127.") || ip === "::1" || isWildcard(ip);
+}
+
+function isWildcard(ip: string): boolean {
+  return ip === "0.0.0.0" || ip === "::";
 }
 
 function canonical(ip: string): string {

@@ -17,6 +17,12 @@ export function take(emptyAt: Millis, rate: Rate, amount: number, now: Millis): 
   return next - now <= (rate.burst * 1000) / rate.perSecond ? next : undefined;
 }
 
+/** The bytes of an address that count as one source: an IPv4 address, or the /64 of an IPv6 address. */
+export function sourceOf(ip: string): Uint8Array {
+  const bytes = parseIp(ip) ?? new Uint8Array(4);
+  return familyOf(ip) === 6 ? bytes.subarray(0, 8) : bytes;
+}
+
 const BUCKETS = 65536;
 
 /**
@@ -43,8 +49,7 @@ export class SourceLimiter {
   }
 
   #bucketOf(ip: string): number {
-    const bytes = parseIp(ip) ?? new Uint8Array(4);
-    const source = familyOf(ip) === 6 ? bytes.subarray(0, 8) : bytes;
+    const source = sourceOf(ip);
     let hash = this.#seed ^ source.length;
     for (const byte of source) hash = Math.imul(hash ^ byte, 0x01000193);
     hash ^= hash >>> 15;

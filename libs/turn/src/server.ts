@@ -14,6 +14,7 @@ import { resolveConfig, type TurnServerConfig } from "./config.ts";
 import type { Core, Draining } from "./core.ts";
 import { Deadlines } from "./deadlines.ts";
 import { dispatch } from "./dispatch.ts";
+import { Guesses } from "./guesses.ts";
 import type { BindResult, ClientTuple, IcmpError, Millis, PeerAddress, RelayId } from "./io.ts";
 import { type AllocationInfo, snapshotOf } from "./listing.ts";
 import { Nonces } from "./nonce.ts";
@@ -84,6 +85,7 @@ export class TurnServer {
         { perSecond: limits.unauthenticatedPerSecond, burst: limits.unauthenticatedBurst },
         random,
       ),
+      guesses: new Guesses({ perSecond: limits.wrongPasswordsPerSecond, burst: limits.wrongPasswordsBurst }),
       guard: new PeerGuard(resolved),
       sockets,
       quotas,

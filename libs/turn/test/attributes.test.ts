@@ -140,11 +140,14 @@ describe("input that is no message", () => {
     expect(lab.drops()).toEqual(["fingerprint"]);
   });
 
-  it("is dropped where it is an RFC 3489 message for TURN", () => {
+  it.each([
+    [Method.Allocate, MessageClass.Request],
+    [Method.Send, MessageClass.Indication],
+  ])("is dropped where it is an RFC 3489 message for TURN (method %i)", (method, messageClass) => {
     const lab = new Lab();
     const bytes = encodeMessage({
-      method: Method.Allocate,
-      class: MessageClass.Request,
+      method,
+      class: messageClass,
       transactionId: new Uint8Array(16),
       legacy: true,
     });

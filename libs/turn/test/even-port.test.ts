@@ -120,8 +120,9 @@ describe("RESERVATION-TOKEN (RFC 8656 section 18.10)", () => {
     expect(allocate(clientAt(lab, 6, "bob")).outcome).toBe("success");
   });
 
-  it("and its port leak nothing over many rounds", () => {
-    const lab = new Lab(ports(50_000, 50_003));
+  it("and its port leak nothing over many rounds, its quota neither", () => {
+    const { relays } = ports(50_000, 50_003).config;
+    const lab = new Lab({ config: { relays, limits: { allocationsPerUser: 4 } } });
     for (let round = 0; round < 200; round++) {
       const client = clientAt(lab, 1);
       const token = tokenOf(allocate(client, [PAIR]));

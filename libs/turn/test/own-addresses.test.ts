@@ -1,8 +1,15 @@
-import { Attr, Method } from "@culvert/stun";
+import { Attr, attribute, Method } from "@culvert/stun";
 import { mustDecode } from "@culvert/testkit";
 import { describe, expect, it } from "vitest";
 import { Lab, policy, RELAY_IP } from "./support/lab.ts";
-import { allocate, channelBind, createPermission, relayedOf, sendAttributes } from "./support/requests.ts";
+import {
+  allocate,
+  channelBind,
+  createPermission,
+  relayedOf,
+  sendAttributes,
+  UDP_TRANSPORT,
+} from "./support/requests.ts";
 
 const DATA = Uint8Array.of(1, 2, 3);
 const LISTENER = { ip: "198.51.100.7", port: 3478 };
@@ -89,6 +96,47 @@ describe("own listeners as peers", () => {
     });
     expect(channelBind(client, 0x4000, { ip: RELAY_IP, port: 50000 }).outcome).toBe(403);
     expect(channelBind(client, 0x4000, { ip: RELAY_IP, port: 50001 }).outcome).toBe("success");
+  });
+});
+
+describe("a listener on every address", () => {
+  const open = policy({
+    dangerouslyAllow: ["127.0.0.0/8", "0.0.0.0/8", "::1", "::ffff:0:0/96"],
+    allow: ["10.0.0.0/8"],
+  });
+  const at = (ip: string) => {
+    const lab = new Lab({
+      config: {
+        listeners: [{ id: 1, transport: "udp", address: { ip, port: 3478 } }],
+        hostAddresses: ["10.1.2.3"],
+        policy: open,
+      },
+    });
+    const client = lab.client();
+    client.request(Method.Allocate, [UDP_TRANSPORT, attribute(Attr.AdditionalAddressFamily, 6)]);
+    return client;
+  };
+
+  it.each(["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::ffff:127.0.0.1", "10.1.2.3"])(
+    "is no peer by %s, which is this host",
+    (ip) => {
+      const client = at("0.0.0.0");
+      expect(channelBind(client, 0x4000, { ip, port: 3478 }).outcome).toBe(403);
+      expect(channelBind(client, 0x4000, { ip, port: 3479 }).outcome).toBe("success");
+    },
+  );
+
+  it("leaves the same port of other hosts alone", () => {
+    expect(channelBind(at("0.0.0.0"), 0x4000, { ip: "10.1.2.4", port: 3478 }).outcome).toBe("success");
+    expect(channelBind(at("::"), 0x4000, { ip: "9.9.9.9", port: 3478 }).outcome).toBe("success");
+  });
+
+  it("differs from one on loopback, which only loopback and the wildcard reach", () => {
+    const client = at("127.0.0.1");
+    for (const ip of ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1"]) {
+      expect(channelBind(client, 0x4000, { ip, port: 3478 }).outcome).toBe(403);
+    }
+    expect(channelBind(client, 0x4000, { ip: "10.1.2.3", port: 3478 }).outcome).toBe("success");
   });
 });
 

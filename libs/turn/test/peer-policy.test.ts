@@ -58,6 +58,28 @@ function expectForbidden(lab: Lab, client: ReturnType<typeof both>, ip: string):
   expect(outputs.filter(({ type }) => type === "upsert" || type === "send")).toEqual([]);
 }
 
+describe("the ranges", () => {
+  // By name: a range that is lost from the code must not be lost from its tests as well.
+  it("that are never peers are these", () => {
+    expect([...NEVER_PEERS].sort()).toEqual(
+      (
+        "0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.51.100.0/24 " +
+        "203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32 ::/128 ::1/128 ::/96 ::ffff:0:0/96 " +
+        "::ffff:0:0:0/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16 3fff::/20 5f00::/16 " +
+        "fe80::/10 fec0::/10 ff00::/8"
+      )
+        .split(" ")
+        .sort(),
+    );
+  });
+
+  it("that are private are these", () => {
+    expect([...PRIVATE_PEERS].sort()).toEqual(
+      "10.0.0.0/8 100.64.0.0/10 172.16.0.0/12 192.168.0.0/16 198.18.0.0/15 fc00::/7".split(" ").sort(),
+    );
+  });
+});
+
 describe("peers denied by default", () => {
   it.each(RANGES)("%s: 403, nothing sent", (range) => {
     const lab = new Lab();

@@ -1,10 +1,12 @@
 import {
   coturn,
+  grpcServerTls,
   ipAddress,
   ipRange,
   listenPort,
   logLevel,
   opsSection,
+  origin,
   port,
   secret,
   sharedToken,
@@ -17,21 +19,12 @@ import { APPLICATION_SCOPES, type CredentialServiceConfig, SCOPES } from "./conf
 const id = () => z.string().regex(ID_PATTERN, "must be 1 to 64 letters, digits, _ or -");
 const ttl = () => z.int().min(1).max(31_536_000);
 
-const isOrigin = (text: string): boolean => {
-  if (text === "*") return true;
-  try {
-    return new URL(text).origin === text;
-  } catch {
-    return false;
-  }
-};
-
 const http = z
   .strictObject({
     host: ipAddress().default("127.0.0.1").describe("Address of the API. In a pod: 0.0.0.0."),
     port: listenPort().default(8080).describe("TCP port of the API; 0 takes a free one."),
     corsOrigins: z
-      .array(z.string().refine(isOrigin, "must be an origin such as https://app.example.org, or *"))
+      .array(origin("*"))
       .default([])
       .describe("Origins whose pages may call the API from a browser. None by default: tokens belong on servers."),
     trustedProxies: z
@@ -66,17 +59,7 @@ const grpc = z
     host: ipAddress().default("127.0.0.1").describe("Address of the key feed. In a pod: 0.0.0.0, with token or tls."),
     port: listenPort().default(9090).describe("TCP port of the key feed; 0 takes a free one."),
     token: sharedToken().exactOptional().describe("Token that watchers must present. It reads every signing secret."),
-    tls: z
-      .strictObject({
-        cert: z.string().describe("PEM file: the certificate, the intermediates after it."),
-        key: z.string().describe("PEM file: the private key."),
-        ca: z
-          .string()
-          .exactOptional()
-          .describe("PEM file with the authorities that watchers' certificates must be of (mTLS)."),
-      })
-      .exactOptional()
-      .describe("TLS of the key feed; plaintext when absent."),
+    tls: grpcServerTls("watchers").describe("TLS of the key feed; plaintext when absent."),
     maxWatchers: z.int().min(1).max(100_000).default(1000).describe("Watchers at once; beyond: RESOURCE_EXHAUSTED."),
   })
   .prefault({})

@@ -1,3 +1,5 @@
+import type { GrpcServerTls, OpsConfig } from "@culvert/config";
+
 /** The configuration of the credential service, checked and frozen. What each key means stands in its schema. */
 export interface CredentialServiceConfig {
   readonly http: HttpConfig;
@@ -11,7 +13,7 @@ export interface CredentialServiceConfig {
   readonly issue: IssueConfig;
   readonly failures: FailuresConfig;
   readonly maxRevocations: number;
-  readonly ops: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  readonly ops: OpsConfig;
   readonly logLevel: string;
 }
 
@@ -31,7 +33,7 @@ export interface GrpcConfig {
   readonly host: string;
   readonly port: number;
   readonly token?: string;
-  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  readonly tls?: GrpcServerTls;
   readonly maxWatchers: number;
 }
 

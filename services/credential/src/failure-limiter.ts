@@ -1,17 +1,8 @@
-import { formatIp, parseIp } from "@culvert/stun";
+import { sourceKey } from "@culvert/runtime";
 
 interface Bucket {
   tokens: number;
   at: number;
-}
-
-/** The sources that count as one: an IPv4 address, or the /64 of an IPv6 address. */
-export function sourceOf(ip: string): string {
-  const bytes = parseIp(ip);
-  if (bytes === undefined) return ip;
-  if (bytes.length === 4) return formatIp(bytes);
-  const isMapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  return isMapped ? formatIp(bytes.subarray(12)) : `${formatIp(bytes.map((byte, at) => (at < 8 ? byte : 0)))}/64`;
 }
 
 /** Counts failures by source in token buckets. Remembers a bounded number of sources, the longest unseen go first. */
@@ -25,7 +16,7 @@ export class FailureLimiter {
 
   /** Seconds that the source has to wait; 0 when it need not. */
   waitSeconds(ip: string, nowMs: number): number {
-    const bucket = this.#buckets.get(sourceOf(ip));
+    const bucket = this.#buckets.get(sourceKey(ip));
     if (bucket === undefined) return 0;
     const tokens = this.#tokensOf(bucket, nowMs);
     return tokens >= 1 ? 0 : Math.ceil(((1 - tokens) * 60) / this.#options.perMinute);
@@ -33,7 +24,7 @@ export class FailureLimiter {
 
   /** Notes a failure. */
   fail(ip: string, nowMs: number): void {
-    const source = sourceOf(ip);
+    const source = sourceKey(ip);
     const known = this.#buckets.get(source);
     const tokens = known === undefined ? this.#options.burst : this.#tokensOf(known, nowMs);
     this.#buckets.delete(source);

@@ -8,6 +8,6 @@ export {
   type TokenConfig,
 } from "./config.ts";
 export { credentialConfigSchema } from "./config-schema.ts";
-export type { CredentialServicePorts, KeyFeed, KeySink, KeyWatch, RandomSource } from "./ports.ts";
+export type { CredentialServicePorts } from "./ports.ts";
 export { type CredentialService, type CredentialServiceInfo, createCredentialService } from "./service.ts";
 export { type TurnUris, urisOf } from "./uris.ts";

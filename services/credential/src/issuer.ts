@@ -7,11 +7,10 @@ import {
   mintCredential,
   mintRest,
 } from "@culvert/credentials";
+import { nodeCrypto, type RandomSource } from "@culvert/runtime";
 import type { CredentialStore, StoredKey, Tenant } from "@culvert/state";
 import type { IssueConfig } from "./config.ts";
 import { ApiError, conflict, invalid, notFound } from "./errors.ts";
-import { nodeCrypto } from "./hmac.ts";
-import type { RandomSource } from "./ports.ts";
 
 /** What may be asked for with a credential. All of it is optional. */
 export interface IssueRequest {

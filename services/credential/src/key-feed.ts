@@ -1,24 +1,18 @@
+import { firstSnapshot, type KeySource } from "@culvert/credentials";
 import type { CredentialStore, StoreWatch } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
-import type { KeyFeed } from "./ports.ts";
 
 const RETRY_MS = 1_000;
 
-/** The key feed of a store. A store that cannot be reached yet is asked again each second, without end. */
-export function createKeyFeed(store: CredentialStore, logger: Logger): KeyFeed {
+/** The keys of a store, for verifiers in this process and for the gRPC key feed. A store that cannot be reached yet is asked again each second, without end. */
+export function createKeyFeed(store: CredentialStore, logger: Logger): KeySource {
   return {
     watch(sink) {
       let closed = false;
       let connected = false;
       let running: StoreWatch | undefined;
       let retry: NodeJS.Timeout | undefined;
-      let arrived: () => void = () => {};
-      let abandoned: (error: Error) => void = () => {};
-      const ready = new Promise<void>((resolve, reject) => {
-        arrived = resolve;
-        abandoned = reject;
-      });
-      ready.catch(() => {});
+      const first = firstSnapshot();
 
       const attempt = async (): Promise<void> => {
         try {
@@ -33,7 +27,7 @@ export function createKeyFeed(store: CredentialStore, logger: Logger): KeyFeed {
           }
           running = watch;
           connected = true;
-          arrived();
+          first.arrived();
         } catch (error) {
           if (closed) return;
           logger.warn({ err: error, retryInMs: RETRY_MS }, "the credential store cannot be watched");
@@ -43,14 +37,14 @@ export function createKeyFeed(store: CredentialStore, logger: Logger): KeyFeed {
       void attempt();
 
       return {
-        ready,
+        ready: first.ready,
         connected: () => connected,
         close() {
           if (closed) return;
           closed = true;
           connected = false;
           clearTimeout(retry);
-          abandoned(new Error("the key watch was closed before its first snapshot"));
+          first.closed();
           running?.close().catch((error: unknown) => logger.warn({ err: error }, "a key watch did not close"));
         },
       };

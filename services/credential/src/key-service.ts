@@ -9,12 +9,11 @@ import {
   type WatchKeysRequest,
   type WatchKeysResponse,
 } from "@culvert/contracts";
-import type { KeyUpdate } from "@culvert/credentials";
+import type { KeySource, KeyUpdate } from "@culvert/credentials";
 import type { Logger } from "@culvert/telemetry";
 import { Server, type ServerWritableStream, type StatusObject, status } from "@grpc/grpc-js";
 import type { FailureLimiter } from "./failure-limiter.ts";
 import type { CredentialMetrics } from "./metrics.ts";
-import type { KeyFeed } from "./ports.ts";
 
 /** Messages that may wait for a slow watcher. Beyond, it is told to start again with a snapshot. */
 const MAX_QUEUED = 1024;
@@ -25,7 +24,7 @@ export interface KeyServerOptions {
   readonly token: string | undefined;
   readonly tls: ServerTls | undefined;
   readonly maxWatchers: number;
-  readonly feed: KeyFeed;
+  readonly feed: KeySource;
   readonly limiter: FailureLimiter;
   readonly metrics: CredentialMetrics;
   readonly clock: () => number;

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { isEntryPoint, runMain } from "@culvert/config";
+import { systemRandom } from "@culvert/runtime";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { createLogger, createMetrics } from "@culvert/telemetry";
 import { credentialConfigSchema } from "./config-schema.ts";
@@ -16,7 +16,7 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
       const service = createCredentialService(config, {
         store,
         clock: Date.now,
-        random: { bytes: (count) => randomBytes(count) },
+        random: systemRandom,
         logger: createLogger({ service: "credential", level: config.logLevel }),
         metrics,
       });

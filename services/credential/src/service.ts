@@ -1,19 +1,17 @@
-import { readFileSync } from "node:fs";
-import { ConfigError } from "@culvert/config";
-import type { ServerTls } from "@culvert/contracts";
-import { KeyRing, type Revocation } from "@culvert/credentials";
-import { createOpsServer, type OpsServer, type ReadyState } from "@culvert/telemetry";
+import { readGrpcServerTls } from "@culvert/config";
+import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
+import { Lifecycle, nodeCrypto } from "@culvert/runtime";
+import { type ReadyState, serveOps } from "@culvert/telemetry";
 import { bootstrap } from "./bootstrap.ts";
-import type { CredentialServiceConfig, GrpcConfig } from "./config.ts";
+import type { CredentialServiceConfig } from "./config.ts";
 import { FailureLimiter } from "./failure-limiter.ts";
-import { nodeCrypto } from "./hmac.ts";
 import { createApi } from "./http/api.ts";
 import type { Api } from "./http/context.ts";
 import { Issuer } from "./issuer.ts";
 import { createKeyFeed } from "./key-feed.ts";
 import { createKeyServer, type KeyServer } from "./key-service.ts";
 import { createCredentialMetrics } from "./metrics.ts";
-import type { CredentialServicePorts, KeyFeed, KeyWatch } from "./ports.ts";
+import type { CredentialServicePorts } from "./ports.ts";
 import { publishRevocation } from "./revocation-event.ts";
 import { Revoker } from "./revoker.ts";
 import { TokenAuthenticator } from "./tokens.ts";
@@ -42,7 +40,7 @@ export interface CredentialService {
   stop(): Promise<void>;
   ready(): ReadyState;
   /** The keys for verifiers in this process; they need no gRPC. */
-  readonly keyFeed: KeyFeed;
+  readonly keyFeed: KeySource;
 }
 
 /** The credential service: HTTP API, key feed and ops server over a store. */
@@ -53,7 +51,7 @@ export function createCredentialService(
   const { store, clock, random, logger, metrics: meters } = ports;
   const uris = ports.uris ?? (() => configured);
   const configured = ports.uris === undefined ? urisOf(config) : { stun: [], turn: [] };
-  const tls = readTls(config.grpc.tls);
+  const tls = config.grpc.tls && readGrpcServerTls("credential.grpc.tls", config.grpc.tls);
 
   const ring = new KeyRing({ crypto: nodeCrypto });
   const keyFeed = createKeyFeed(store, logger);
@@ -79,11 +77,10 @@ export function createCredentialService(
 
   let api: Api | undefined;
   let keyServer: KeyServer | undefined;
-  let ops: OpsServer | undefined;
+  let closeOps: (() => Promise<void>) | undefined;
   let watch: KeyWatch | undefined;
   let pruning: NodeJS.Timeout | undefined;
   let serving = false;
-  let stopped: Promise<void> | undefined;
 
   const prune = async (): Promise<void> => {
     const now = issuer.now();
@@ -145,13 +142,12 @@ export function createCredentialService(
         "the key feed tells every signing secret to whoever asks: set credential.grpc.token or tls.ca",
       );
     }
-    ops = config.ops.enabled
-      ? createOpsServer({ host: config.ops.host, port: config.ops.port, metrics: meters, ready, logger })
-      : undefined;
-    const opsInfo = await ops?.listen();
+    const ops = await serveOps({ ...config.ops, metrics: meters, ready, logger }, (closeServer) => {
+      closeOps = closeServer;
+    });
     serving = true;
-    logger.info({ api: info.api.url, grpc, ops: opsInfo }, "credential service serves");
-    return { ...info, ...(grpc === undefined ? {} : { grpc }), ...(opsInfo === undefined ? {} : { ops: opsInfo }) };
+    logger.info({ api: info.api.url, grpc, ops }, "credential service serves");
+    return { ...info, ...(grpc === undefined ? {} : { grpc }), ...(ops === undefined ? {} : { ops }) };
   };
 
   const close = async (): Promise<void> => {
@@ -160,27 +156,12 @@ export function createCredentialService(
     await api?.close();
     await keyServer?.close();
     watch?.close();
-    await ops?.close();
-    logger.info("credential service stopped");
+    await closeOps?.();
   };
-  const stop = (): Promise<void> => {
-    stopped ??= close();
-    return stopped;
-  };
-
-  return {
-    start: async () => {
-      try {
-        return await start();
-      } catch (error) {
-        await stop();
-        throw error;
-      }
-    },
-    stop,
-    ready,
-    keyFeed,
-  };
+  const life = new Lifecycle({ start, stopped: () => logger.info("credential service stopped") });
+  // In an order of its own: what the API answers last still reaches the watchers.
+  life.onClose(close);
+  return { start: () => life.start(), stop: () => life.stop(), ready, keyFeed };
 }
 
 /** The host for a URL that a client on this machine can use. */
@@ -192,17 +173,4 @@ function urlHost(host: string): string {
 
 function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
-}
-
-function readTls(files: GrpcConfig["tls"]): ServerTls | undefined {
-  if (files === undefined) return undefined;
-  const read = (name: "cert" | "key" | "ca", file: string): string => {
-    try {
-      return readFileSync(file, "utf8");
-    } catch {
-      throw new ConfigError(`credential.grpc.tls.${name}: ${file}: must name a readable PEM file`);
-    }
-  };
-  const pair = { cert: read("cert", files.cert), key: read("key", files.key) };
-  return files.ca === undefined ? pair : { ...pair, ca: read("ca", files.ca) };
 }

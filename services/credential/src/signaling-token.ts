@@ -1,6 +1,6 @@
 import { deriveSignalingKey, SIGNALING_AUDIENCE, type SigningKey } from "@culvert/credentials";
+import { nodeCrypto } from "@culvert/runtime";
 import { SignJWT } from "jose";
-import { nodeCrypto } from "./hmac.ts";
 
 /**
  * Signs a JWT (RFC 7519, HS256) for the signaling service. Its `kid` names the signing key.

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ClientCredentials, type KeyWatch, watchKeys } from "@culvert/contracts";
-import { type KeyChange, KeyRing, type KeySnapshot } from "@culvert/credentials";
+import { type ClientCredentials, grpcKeySource } from "@culvert/contracts";
+import { type KeyChange, KeyRing, type KeySnapshot, type KeyWatch } from "@culvert/credentials";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { nodeCrypto } from "@culvert/testkit";
 import selfsigned from "selfsigned";
@@ -24,18 +24,24 @@ interface Watcher {
   readonly ring: KeyRing;
 }
 
-function follow(port: number | undefined, credentials: ClientCredentials = {}): Watcher {
+function follow(
+  port: number | undefined,
+  credentials: ClientCredentials = {},
+  backoff = { minMs: 5, maxMs: 50 },
+): Watcher {
   const ring = new KeyRing({ crypto: nodeCrypto });
   const snapshots: KeySnapshot[] = [];
   const changes: KeyChange[] = [];
   const revisions: bigint[] = [];
   const reasons: string[] = [];
-  const watch = watchKeys({
+  const source = grpcKeySource({
     target: `127.0.0.1:${port}`,
     watcher: "relay-0",
     credentials,
-    backoff: { minMs: 5, maxMs: 50 },
+    backoff,
     logger: { info: () => {}, warn: (fields) => reasons.push(JSON.stringify(fields)) },
+  });
+  const watch = source.watch({
     onSnapshot: (snapshot, revision) => {
       ring.replace(snapshot);
       snapshots.push(snapshot);
@@ -89,7 +95,8 @@ it("tells a snapshot and then each change, with revisions that grow by one", asy
 it("refuses a watcher without the shared token or with a wrong one, slows it down, and lets it in with the right one", async () => {
   const running = await startService({ grpc: { port: 0, token: TOKEN }, failures: { burst: 4 } });
   const { info, metrics } = running;
-  const without = follow(info.grpc?.port);
+  // One attempt: more of them would use up the failures that the source of all three has.
+  const without = follow(info.grpc?.port, {}, { minMs: 60_000, maxMs: 60_000 });
   await expect.poll(() => without.reasons.join()).toMatch(/16 UNAUTHENTICATED: the shared token is missing or wrong/);
   without.watch.close();
   const right = follow(info.grpc?.port, { token: TOKEN });

@@ -40,14 +40,3 @@ export const checkListeners: Check = ({ value: config, issues }) => {
     seen.add(key);
   }
 };
-
-export const checkTls: Check = ({ value: config, issues }) => {
-  const index = config.listeners.findIndex((listener) => listener.transport === "tls");
-  if (index < 0 || config.tls !== undefined) return;
-  issues.push({
-    code: "custom",
-    input: "tls",
-    path: ["listeners", index, "transport"],
-    message: "needs relay.tls.cert and relay.tls.key",
-  });
-};

@@ -1,19 +1,26 @@
 import {
+  byteCount,
+  certificateSection,
+  checkCertificate,
   coturn,
-  grpcClientTls,
-  grpcTarget,
+  credentialSection,
+  datagramLimits,
   ipAddress,
+  ipAddressOrAuto,
   ipRange,
+  isIpAddress,
   listenPort,
   logLevel,
   opsSection,
   port,
   secret,
-  sharedToken,
+  splitAddress,
+  streamLimits,
 } from "@culvert/config";
+import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
 import type { RelayConfig } from "./config.ts";
-import { checkListeners, checkTls } from "./config-checks.ts";
+import { checkListeners } from "./config-checks.ts";
 
 const listener = z.strictObject({
   transport: z.enum(["udp", "tcp", "tls"]).describe("What clients speak: TURN over UDP, TCP or TLS."),
@@ -23,41 +30,19 @@ const listener = z.strictObject({
     .describe("Port of the listener; 0 takes a free one. Customary: 3478, and 5349 or 443 for TLS."),
 });
 
-const tls = z
-  .strictObject({
-    cert: coturn(z.string(), "cert").describe("PEM file: the certificate, the intermediates after it."),
-    key: coturn(z.string(), "pkey").describe("PEM file: the private key."),
-    checkInterval: z
-      .number()
-      .positive()
-      .max(86_400)
-      .default(10)
-      .describe("Seconds between looks at the two files. New ones serve new sessions; so does SIGHUP at once."),
-  })
-  .exactOptional()
-  .describe("Certificate of the TLS listeners.");
-
-const isAddress = (text: string): boolean => ipAddress().safeParse(text).success;
-
 /** `auto`, an address, or coturn's `public/private`. */
 const addressText = z
   .string()
-  .transform((text) => {
-    const [first = "", second, ...rest] = text.split("/");
-    return rest.length > 0 ? { ip: text } : second === undefined ? { ip: first } : { ip: second, external: first };
-  })
+  .transform(splitAddress)
   .pipe(
     z.strictObject({
-      ip: z.string().refine((ip) => ip === "auto" || isAddress(ip), "must be an IP address, auto, or public/private"),
-      external: z.string().refine(isAddress, "must be an IP address, auto, or public/private").exactOptional(),
+      ip: z.string().refine((ip) => ip === "auto" || isIpAddress(ip), "must be an IP address, auto, or public/private"),
+      external: z.string().refine(isIpAddress, "must be an IP address, auto, or public/private").exactOptional(),
     }),
   );
 
 const addressMapping = z.strictObject({
-  ip: z
-    .string()
-    .refine((ip) => ip === "auto" || isAddress(ip), "must be an IP address or auto")
-    .describe("Address of this host, or auto: the first that is not loopback."),
+  ip: ipAddressOrAuto().describe("Address of this host, or auto: the first that is not loopback."),
   external: ipAddress()
     .exactOptional()
     .describe("Address that clients and peers know it by, where that is another one."),
@@ -105,17 +90,6 @@ const auth = z
   })
   .prefault({})
   .describe("Who may allocate, apart from what the credential service issues.");
-
-const credential = z
-  .strictObject({
-    target: grpcTarget()
-      .exactOptional()
-      .describe("host:port of the credential service's gRPC listener. Keys come from there."),
-    token: sharedToken().exactOptional().describe("Token shared with the credential service."),
-    tls: grpcClientTls(),
-  })
-  .prefault({})
-  .describe("The credential service that is followed.");
 
 const peers = z
   .strictObject({
@@ -166,13 +140,21 @@ const limits = z
       .default(100)
       .describe("401 and 438 answers to one source (/32 or /64) a second; beyond: no answer."),
     unauthenticatedBurst: z.int().min(1).default(400).describe("401 and 438 answers to one source at once."),
+    wrongPasswordsPerSecond: z
+      .number()
+      .positive()
+      .default(1)
+      .describe(
+        "Wrong passwords for one user name from one source (/32 or /64) a second; beyond: no answer, even to the right one.",
+      ),
+    wrongPasswordsBurst: z
+      .int()
+      .min(1)
+      .default(20)
+      .describe("Wrong passwords for one user name from one source at once."),
   })
   .prefault({})
   .describe("What one allocation and one source may use.");
-
-const bytes = () => z.int().min(1024).max(1_073_741_824);
-const milliseconds = () => z.int().min(100).max(3_600_000);
-const MIB = 1024 * 1024;
 
 const dataPlane = z
   .strictObject({
@@ -186,35 +168,20 @@ const dataPlane = z
       .max(256)
       .exactOptional()
       .describe("Threads of the native data plane. Default: one for each core."),
-    recvBufferSize: bytes()
-      .default(4 * MIB)
-      .describe("SO_RCVBUF of UDP listeners in bytes; the kernel may grant less."),
-    sendBufferSize: bytes()
-      .default(4 * MIB)
-      .describe("SO_SNDBUF of UDP listeners in bytes; the kernel may grant less."),
-    relayBufferSize: bytes().default(MIB).describe("SO_RCVBUF and SO_SNDBUF of each relay socket in bytes."),
-    datagramQueueBytes: bytes()
-      .default(MIB)
+    ...datagramLimits(DEFAULT_LIMITS),
+    relayBufferSize: byteCount()
+      .default(DEFAULT_LIMITS.relayBufferSize)
+      .describe("SO_RCVBUF and SO_SNDBUF of each relay socket in bytes."),
+    datagramQueueBytes: byteCount()
+      .default(DEFAULT_LIMITS.datagramQueueBytes)
       .describe("Bytes that may wait for one UDP socket before packets are dropped."),
-    streamQueueBytes: bytes()
-      .default(256 * 1024)
+    streamQueueBytes: byteCount()
+      .default(DEFAULT_LIMITS.streamQueueBytes)
       .describe("Bytes that may wait for one TCP or TLS client before relayed data is dropped."),
-    streamHardQueueBytes: bytes()
-      .default(MIB)
+    streamHardQueueBytes: byteCount()
+      .default(DEFAULT_LIMITS.streamHardQueueBytes)
       .describe("Bytes that may wait for one TCP or TLS client before it is closed."),
-    streamFirstMessageMs: milliseconds()
-      .default(15_000)
-      .describe("Milliseconds from accept to the first message, the TLS handshake included."),
-    streamFrameMs: milliseconds()
-      .default(15_000)
-      .describe("Milliseconds from the first byte of a message to its last."),
-    streamIdleMs: milliseconds().default(60_000).describe("Milliseconds a stream may be idle without an allocation."),
-    maxStreams: z.int().min(1).default(20_000).describe("Open TCP and TLS clients."),
-    maxStreamsPerSource: z
-      .int()
-      .min(1)
-      .default(256)
-      .describe("Open TCP and TLS clients of one IPv4 address or IPv6 /64."),
+    ...streamLimits(DEFAULT_LIMITS, "idle without an allocation"),
   })
   .prefault({})
   .describe("Sockets and their buffers.");
@@ -236,7 +203,7 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
         { transport: "tcp", ip: "0.0.0.0", port: 3478 },
       ])
       .describe("Where clients are served."),
-    tls,
+    tls: certificateSection(),
     addresses: coturn(z.array(relayAddress).min(1), "relay-ip", "external-ip")
       .prefault(["auto"])
       .describe("Where relayed addresses are taken from: addresses of this host, auto, public/private, or mappings."),
@@ -264,7 +231,7 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .prefault({})
       .describe("LIFETIME of allocations."),
     auth,
-    credential,
+    credential: credentialSection("Keys"),
     peers,
     quotas: z
       .strictObject({
@@ -311,4 +278,4 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .default("hashed")
       .describe("How client and peer addresses stand in the log. Hashes differ from one start to the next."),
   })
-  .check(checkListeners, checkTls);
+  .check(checkListeners, checkCertificate("relay"));

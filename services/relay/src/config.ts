@@ -1,9 +1,12 @@
+import type { CertificateFiles, CredentialConfig, OpsConfig } from "@culvert/config";
+import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
+
 /** The configuration of a relay, checked and frozen. What each key means stands in its schema. */
 export interface RelayConfig {
   readonly realm: string;
   readonly software?: string;
   readonly listeners: readonly ListenerConfig[];
-  readonly tls?: TlsConfig;
+  readonly tls?: CertificateFiles;
   readonly addresses: readonly RelayAddress[];
   readonly ports: { readonly min: number; readonly max: number };
   readonly lifetime: { readonly default: number; readonly max: number };
@@ -15,7 +18,7 @@ export interface RelayConfig {
   readonly limits: LimitsConfig;
   readonly dataPlane: DataPlaneConfig;
   readonly drain: { readonly timeout: number };
-  readonly ops: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  readonly ops: OpsConfig;
   readonly logLevel: string;
   readonly logAddresses: "hashed" | "plain";
 }
@@ -24,12 +27,6 @@ export interface ListenerConfig {
   readonly transport: "udp" | "tcp" | "tls";
   readonly ip: string;
   readonly port: number;
-}
-
-export interface TlsConfig {
-  readonly cert: string;
-  readonly key: string;
-  readonly checkInterval: number;
 }
 
 export interface RelayAddress {
@@ -51,12 +48,6 @@ export interface AuthConfig {
   readonly secrets: readonly string[];
 }
 
-export interface CredentialConfig {
-  readonly target?: string;
-  readonly token?: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-}
-
 export interface PeersConfig {
   readonly allow: readonly string[];
   readonly dangerouslyAllow: readonly string[];
@@ -76,20 +67,11 @@ export interface LimitsConfig {
   readonly newPeersBurst: number;
   readonly unauthenticatedPerSecond: number;
   readonly unauthenticatedBurst: number;
+  readonly wrongPasswordsPerSecond: number;
+  readonly wrongPasswordsBurst: number;
 }
 
-export interface DataPlaneConfig {
-  readonly kind: "auto" | "node" | "native";
+export interface DataPlaneConfig extends Omit<DataPlaneLimits, "streamHalfCloseMs"> {
+  readonly kind: DataPlaneKind;
   readonly workers?: number;
-  readonly recvBufferSize: number;
-  readonly sendBufferSize: number;
-  readonly relayBufferSize: number;
-  readonly datagramQueueBytes: number;
-  readonly streamQueueBytes: number;
-  readonly streamHardQueueBytes: number;
-  readonly streamFirstMessageMs: number;
-  readonly streamFrameMs: number;
-  readonly streamIdleMs: number;
-  readonly maxStreams: number;
-  readonly maxStreamsPerSource: number;
 }

@@ -1,5 +1,3 @@
-export type { KeySink, KeySource, KeyWatch } from "./adapters/key-source.ts";
-export { nodeCrypto } from "./adapters/node-crypto.ts";
 export { hostOfTarget, OwnBackends } from "./adapters/own-backends.ts";
 export { resolveRelayAddresses } from "./addresses.ts";
 export type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";

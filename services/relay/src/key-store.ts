@@ -1,8 +1,15 @@
-import { DEFAULT_TENANT, type KeyChange, KeyRing, type KeySnapshot, type SigningKey } from "@culvert/credentials";
+import {
+  DEFAULT_TENANT,
+  type KeyChange,
+  KeyRing,
+  type KeySnapshot,
+  type KeySource,
+  type KeyWatch,
+  type SigningKey,
+} from "@culvert/credentials";
 import type { Clock } from "@culvert/dataplane";
 import { type StunCrypto, utf8Encode } from "@culvert/stun";
 import type { Millis, TurnServer } from "@culvert/turn";
-import type { KeySource, KeyWatch } from "./adapters/key-source.ts";
 
 /** Ends allocations whose credentials are no longer good. */
 export type Cut = (turn: TurnServer, now: Millis) => void;

@@ -1,11 +1,13 @@
+import { hostname } from "node:os";
+import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
+import { grpcKeySource } from "@culvert/contracts";
+import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
 import { createDataPlane } from "@culvert/dataplane";
+import { monotonicClock, nodeCrypto, systemRandom } from "@culvert/runtime";
 import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
-import { monotonicClock } from "./adapters/clock.ts";
-import { grpcKeySource, type KeySource } from "./adapters/key-source.ts";
-import { nodeCrypto, nodeRandom } from "./adapters/node-crypto.ts";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
 import type { RelayConfig } from "./config.ts";
 
@@ -32,17 +34,22 @@ export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
 export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPorts {
   const clock = ports.clock ?? monotonicClock;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
-  const { target } = config.credential;
   const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
   return {
     clock,
     logger,
     dataPlane: ports.dataPlane ?? createDataPlane({ ...config.dataPlane, clock, answersBindings: true, onPortable }),
-    random: ports.random ?? nodeRandom,
+    random: ports.random ?? systemRandom,
     crypto: ports.crypto ?? nodeCrypto,
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
     resolver: ports.resolver ?? systemResolver,
     env: ports.env ?? process.env,
-    keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
+    keys: ports.keys ?? credentialService(config.credential, logger),
   };
+}
+
+function credentialService({ target, ...proof }: CredentialConfig, logger: Logger): KeySource | undefined {
+  if (target === undefined) return undefined;
+  const credentials = readGrpcCredentials("relay.credential", proof);
+  return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger });
 }

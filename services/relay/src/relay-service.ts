@@ -1,6 +1,7 @@
 import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
-import { createOpsServer, type ReadyState } from "@culvert/telemetry";
+import { Lifecycle, Wait } from "@culvert/runtime";
+import { type ReadyState, serveOps } from "@culvert/telemetry";
 import { type TurnEvent, TurnServer } from "@culvert/turn";
 import { createAuthenticator } from "./adapters/authenticator.ts";
 import { anonymiser, createTurnLog } from "./adapters/turn-log.ts";
@@ -52,11 +53,13 @@ class Relay implements RelayService {
   readonly #metrics: TurnMetrics;
   readonly #keys: KeyStore;
   readonly #certificate: CertificateKeeper | undefined;
-  /** What was opened, to be closed in the opposite order. */
-  readonly #open: (() => void | Promise<void>)[] = [];
+  readonly #life: Lifecycle<RelayInfo> = new Lifecycle({
+    start: () => this.#start(),
+    drain: () => this.#drain(),
+    stopped: () => this.#stopped(),
+  });
+  readonly #untilEmpty: Wait = new Wait();
   #loop: ControlLoop | undefined;
-  #stopping: Promise<void> | undefined;
-  #onEmpty: () => void = () => {};
 
   constructor(config: RelayConfig, ports: ResolvedPorts) {
     this.#config = config;
@@ -70,25 +73,19 @@ class Relay implements RelayService {
     this.#metrics = createTurnMetrics(ports.metrics.meter, ports.dataPlane, {
       keys: () => this.#keys.ring.size.keys,
       keysConnected: () => this.#keys.connected,
-      draining: () => this.#stopping !== undefined,
+      draining: () => this.#life.stopping,
       dangerousRanges: config.peers.dangerouslyAllow.length,
       certificateNotAfter: () => this.#certificate?.notAfter,
     });
     this.#certificate = config.tls === undefined ? undefined : this.#certificateKeeper(config.tls);
   }
 
-  async start(): Promise<RelayInfo> {
-    try {
-      return await this.#start();
-    } catch (error) {
-      await this.#close();
-      throw error;
-    }
+  start(): Promise<RelayInfo> {
+    return this.#life.start();
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#drain().then(() => this.#close());
-    return this.#stopping;
+    return this.#life.stop();
   }
 
   reload(): void {
@@ -111,7 +108,7 @@ class Relay implements RelayService {
   async #start(): Promise<RelayInfo> {
     const { dataPlane, resolver, logger, metrics, env } = this.#ports;
     const config = this.#config;
-    this.#open.push(() => metrics.shutdown());
+    this.#life.onClose(() => metrics.shutdown());
     const host = hostAddresses();
     const relays = resolveRelayAddresses(config.addresses, host);
     refuseConflict({ ...config, addresses: relays });
@@ -124,27 +121,29 @@ class Relay implements RelayService {
       );
     }
 
-    this.#open.push(() => dataPlane.close());
+    this.#life.onClose(() => dataPlane.close());
     const bound = await this.#listen();
     const nonceKeys = this.#nonceKeys();
     const loop = new ControlLoop({
-      turn: this.#turnServer(turnServerConfig({ config, bound, relays, policy, nonceKeys })),
+      turn: this.#turnServer(turnServerConfig({ config, bound, relays, host, policy, nonceKeys })),
       dataPlane,
       clock: this.#ports.clock,
       onEvent: this.#observer(),
     });
-    this.#open.push(() => loop.stop());
+    this.#life.onClose(() => loop.stop());
     this.#loop = loop;
 
     policies.follow((next) => loop.run((turn, now) => turn.setPolicy(next, now)));
     this.#certificate?.follow();
     if (this.#ports.keys !== undefined) this.#keys.follow(this.#ports.keys);
-    this.#open.push(
+    this.#life.onClose(
       () => policies.close(),
       () => this.#certificate?.close(),
       () => this.#keys.close(),
     );
-    const ops = config.ops.enabled ? await this.#serveOps() : undefined;
+    const ops = await serveOps({ ...config.ops, metrics, logger, ready: () => this.ready() }, (close) =>
+      this.#life.onClose(close),
+    );
     const listeners = config.listeners.map((listener, index) => ({ ...listener, ...bound[index]?.local }));
     logger.info({ listeners, relays, ops, realm: config.realm }, "relay serves");
     return { listeners, relays, ...(ops === undefined ? {} : { ops }) };
@@ -180,7 +179,7 @@ class Relay implements RelayService {
     return (event) => {
       this.#metrics.observe(event);
       log(event);
-      if (event.name === "allocation-deleted" && this.allocations() === 0) this.#onEmpty();
+      if (event.name === "allocation-deleted" && this.allocations() === 0) this.#untilEmpty.end();
     };
   }
 
@@ -196,26 +195,14 @@ class Relay implements RelayService {
     return new CertificateKeeper({
       prefix: "relay.tls",
       files: tls,
+      logger,
       onChange: (certificate) => {
         for (const [id, { transport }] of this.#config.listeners.entries()) {
           if (transport === "tls") dataPlane.setCertificate(id, certificate);
         }
-        this.#metrics.countReload("certificate", true);
-        logger.info("certificate reloaded");
       },
-      onError: (problem) => {
-        this.#metrics.countReload("certificate", false);
-        logger.error({ problem }, "certificate not reloaded");
-      },
+      onReload: (ok) => this.#metrics.countReload("certificate", ok),
     });
-  }
-
-  async #serveOps(): Promise<{ readonly host: string; readonly port: number }> {
-    const { metrics, logger } = this.#ports;
-    const ops = createOpsServer({ ...this.#config.ops, metrics, logger, ready: () => this.ready() });
-    const address = await ops.listen();
-    this.#open.push(() => ops.close());
-    return address;
   }
 
   async #drain(): Promise<void> {
@@ -223,19 +210,11 @@ class Relay implements RelayService {
     this.#loop?.run((turn) => turn.setDraining({}));
     if (this.#loop === undefined || this.allocations() === 0 || timeout === 0) return;
     this.#ports.logger.info({ allocations: this.allocations(), timeout }, "relay drains");
-    await new Promise<void>((resolve) => {
-      const deadline = setTimeout(resolve, timeout * 1000);
-      this.#onEmpty = () => {
-        clearTimeout(deadline);
-        resolve();
-      };
-    });
+    await this.#untilEmpty.atMost(timeout * 1000);
   }
 
-  async #close(): Promise<void> {
-    const allocations = this.allocations();
-    for (const close of this.#open.splice(0).reverse()) await close();
-    if (this.#loop !== undefined) this.#ports.logger.info({ allocations }, "relay stopped");
+  #stopped(): void {
+    if (this.#loop !== undefined) this.#ports.logger.info({ allocations: this.allocations() }, "relay stopped");
   }
 }
 

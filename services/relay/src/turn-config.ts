@@ -1,3 +1,4 @@
+import type { HostAddress } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
 import { utf8Encode } from "@culvert/stun";
 import type { PeerPolicy, TurnLimits, TurnServerConfig } from "@culvert/turn";
@@ -7,13 +8,15 @@ export interface TurnConfigSources {
   readonly config: RelayConfig;
   readonly bound: readonly BoundListener[];
   readonly relays: readonly RelayAddress[];
+  readonly host: readonly HostAddress[];
   readonly policy: PeerPolicy;
   /** At least one. */
   readonly nonceKeys: readonly Uint8Array[];
 }
 
 /** The configuration of the TURN server, from that of the service and what came of it. */
-export function turnServerConfig({ config, bound, relays, policy, nonceKeys }: TurnConfigSources): TurnServerConfig {
+export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
+  const { config, bound, relays, host, policy, nonceKeys } = sources;
   const { realm, software, ports, auth, lifetime } = config;
   return {
     realm,
@@ -24,6 +27,7 @@ export function turnServerConfig({ config, bound, relays, policy, nonceKeys }: T
       address: local,
     })),
     relays,
+    hostAddresses: host.map(({ address }) => address),
     ports,
     nonceKeys,
     nonceLifetimeSeconds: auth.nonceLifetime,
@@ -44,6 +48,8 @@ function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
     newPeersBurst: limits.newPeersBurst,
     unauthenticatedPerSecond: limits.unauthenticatedPerSecond,
     unauthenticatedBurst: limits.unauthenticatedBurst,
+    wrongPasswordsPerSecond: limits.wrongPasswordsPerSecond,
+    wrongPasswordsBurst: limits.wrongPasswordsBurst,
     ...(quotas.user === undefined ? {} : { allocationsPerUser: quotas.user }),
     ...(quotas.tenant === undefined ? {} : { allocationsPerTenant: quotas.tenant }),
     ...(quotas.total === undefined ? {} : { allocations: quotas.total }),

@@ -1,6 +1,16 @@
 import { hasBearer, type KeyServiceServer, KeyServiceService, toWatchKeysResponse } from "@culvert/contracts";
-import { type KeySnapshot, type KeyUpdate, mintCredential, mintRest, type SigningKey } from "@culvert/credentials";
-import { type KeySink, type KeySource, nodeCrypto } from "@culvert/relay-service";
+import {
+  firstSnapshot,
+  type KeyChange,
+  type KeySink,
+  type KeySnapshot,
+  type KeySource,
+  type KeyUpdate,
+  mintCredential,
+  mintRest,
+  type SigningKey,
+} from "@culvert/credentials";
+import { nodeCrypto } from "@culvert/testkit";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { bytes, failure, inbox, later, startPeer, startRelay } from "./harness.ts";
@@ -20,21 +30,26 @@ function mint(
 /** A key source in the same process, as the standalone server has it. */
 function feed() {
   const sinks: KeySink[] = [];
+  const first = firstSnapshot();
   let connected = false;
+  let revision = 0n;
   const source: KeySource = {
     watch: (sink) => {
       sinks.push(sink);
-      return { connected: () => connected, close: () => sinks.splice(0) };
+      return { ready: first.ready, connected: () => connected, close: () => sinks.splice(0) };
     },
   };
   return {
     source,
     snapshot: (snapshot: KeySnapshot) => {
       connected = true;
-      for (const sink of sinks) sink.onSnapshot(snapshot);
+      revision += 1n;
+      first.arrived();
+      for (const sink of sinks) sink.onSnapshot(snapshot, revision);
     },
-    change: (change: Parameters<KeySink["onChange"]>[0]) => {
-      for (const sink of sinks) sink.onChange(change);
+    change: (change: KeyChange) => {
+      revision += 1n;
+      for (const sink of sinks) sink.onChange(change, revision);
     },
   };
 }

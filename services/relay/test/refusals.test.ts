@@ -1,5 +1,5 @@
 import { mintRest } from "@culvert/credentials";
-import { nodeCrypto } from "@culvert/relay-service";
+import { nodeCrypto } from "@culvert/testkit";
 import { expect, test } from "vitest";
 import { bytes, failure, inbox, startPeer, startRelay, type TestRelay } from "./harness.ts";
 

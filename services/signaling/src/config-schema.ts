@@ -1,37 +1,9 @@
-import {
-  grpcClientTls,
-  grpcTarget,
-  ipAddress,
-  ipRange,
-  listenPort,
-  logLevel,
-  opsSection,
-  sharedToken,
-} from "@culvert/config";
+import { credentialSection, ipAddress, ipRange, listenPort, logLevel, opsSection, origin } from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/rendezvous";
 import { z } from "zod";
 import type { SignalingConfig } from "./config.ts";
 
-const isOrigin = (text: string): boolean => {
-  try {
-    return new URL(text).origin === text;
-  } catch {
-    return false;
-  }
-};
-
 const count = (max: number) => z.int().min(1).max(max);
-
-const credential = z
-  .strictObject({
-    target: grpcTarget()
-      .exactOptional()
-      .describe("host:port of the credential service's gRPC listener. The keys that verify tokens come from there."),
-    token: sharedToken().exactOptional().describe("Token shared with the credential service."),
-    tls: grpcClientTls(),
-  })
-  .prefault({})
-  .describe("The credential service that is followed.");
 
 const session = z
   .strictObject({
@@ -115,7 +87,7 @@ export const signalingConfigSchema: z.ZodType<SignalingConfig> = z.strictObject(
     .prefault({})
     .describe("Where clients connect: ws://host:port/v1/signaling. TLS is the ingress's."),
   origins: z
-    .array(z.string().refine(isOrigin, "must be an origin such as https://app.example.org"))
+    .array(origin())
     .default([])
     .describe("Origins whose pages may connect. Empty: all, since no cookie lets anybody in."),
   trustedProxies: z
@@ -126,7 +98,7 @@ export const signalingConfigSchema: z.ZodType<SignalingConfig> = z.strictObject(
   maxConnectionsPerSource: count(1_000_000)
     .default(256)
     .describe("Open connections of one IPv4 address or IPv6 /64; trusted proxies do not count."),
-  credential,
+  credential: credentialSection("The keys that verify tokens"),
   session,
   limits,
   cluster,

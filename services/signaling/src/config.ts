@@ -1,3 +1,5 @@
+import type { CredentialConfig, OpsConfig } from "@culvert/config";
+
 /** The configuration of the signaling service, checked and frozen. What each key means stands in its schema. */
 export interface SignalingConfig {
   readonly listen: { readonly host: string; readonly port: number };
@@ -10,14 +12,8 @@ export interface SignalingConfig {
   readonly limits: LimitsConfig;
   readonly cluster: ClusterConfig;
   readonly drain: { readonly timeout: number };
-  readonly ops: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  readonly ops: OpsConfig;
   readonly logLevel: string;
-}
-
-export interface CredentialConfig {
-  readonly target?: string;
-  readonly token?: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
 /** Seconds. */

@@ -1,5 +1,4 @@
 export { SIGNALING_PATH } from "./adapters/gateway.ts";
-export type { KeySink, KeySource, KeyWatch } from "./adapters/key-source.ts";
 export type { SignalingConfig } from "./config.ts";
 export { signalingConfigSchema } from "./config-schema.ts";
 export type { SignalingPorts } from "./ports.ts";

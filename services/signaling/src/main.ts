@@ -1,19 +1,12 @@
-import { isEntryPoint, runMain } from "@culvert/config";
+import { isEntryPoint, serviceMain } from "@culvert/config";
 import { signalingConfigSchema } from "./config-schema.ts";
 import { createSignalingService } from "./signaling-service.ts";
 
 /** Runs the signaling service as a process. `argv` are the words after the program's name. */
-export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
-  await runMain(
-    "signaling",
-    signalingConfigSchema,
-    async (config) => {
-      const signaling = createSignalingService(config);
-      await signaling.start();
-      return signaling;
-    },
-    { argv },
-  );
-}
+export const main: (argv?: readonly string[]) => Promise<void> = serviceMain(
+  "signaling",
+  signalingConfigSchema,
+  createSignalingService,
+);
 
 if (isEntryPoint(import.meta.url)) await main();

@@ -1,8 +1,11 @@
-import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
+import { grpcKeySource } from "@culvert/contracts";
+import type { KeySource } from "@culvert/credentials";
 import { createMemoryBus, type EventBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
+import { monotonicClock, systemRandom } from "@culvert/runtime";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
-import { grpcKeySource, type KeySource } from "./adapters/key-source.ts";
 import type { SignalingConfig } from "./config.ts";
 
 /** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
@@ -25,20 +28,21 @@ export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
   readonly ownBus: boolean;
 }
 
-const monotonicClock = (): number => performance.timeOrigin + performance.now();
-
-const systemRandom: RandomSource = { bytes: (count) => randomBytes(count) };
-
 export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
   const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });
-  const { target } = config.credential;
   return {
     bus: ports.bus ?? createMemoryBus(),
     ownBus: ports.bus === undefined,
-    keys: ports.keys ?? (target === undefined ? undefined : grpcKeySource({ ...config.credential, target }, logger)),
+    keys: ports.keys ?? credentialService(config.credential, logger),
     clock: ports.clock ?? monotonicClock,
     random: ports.random ?? systemRandom,
     logger,
     metrics: ports.metrics ?? createMetrics({ service: "signaling" }),
   };
+}
+
+function credentialService({ target, ...proof }: CredentialConfig, logger: Logger): KeySource | undefined {
+  if (target === undefined) return undefined;
+  const credentials = readGrpcCredentials("signaling.credential", proof);
+  return grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger });
 }

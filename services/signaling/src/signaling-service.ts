@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { ConfigError } from "@culvert/config";
 import { DEFAULT_LIMITS, Hub, type HubEvent, type HubOutput, type Limits } from "@culvert/rendezvous";
-import { createOpsServer, type ReadyState } from "@culvert/telemetry";
+import { Lifecycle, Sources, Wait } from "@culvert/runtime";
+import { type ReadyState, serveOps } from "@culvert/telemetry";
 import { Gateway } from "./adapters/gateway.ts";
 import { createSignalingMetrics, type SignalingMetrics } from "./adapters/metrics.ts";
 import { ReplicaBus } from "./adapters/replica-bus.ts";
-import { Sources } from "./adapters/source.ts";
 import { Tokens } from "./adapters/tokens.ts";
 import type { SignalingConfig } from "./config.ts";
 import { HubLoop } from "./hub-loop.ts";
@@ -52,11 +52,13 @@ class Signaling implements SignalingService {
   readonly #gateway: Gateway;
   readonly #replicas: ReplicaBus;
   readonly #metrics: SignalingMetrics;
-  /** What was opened, to be closed in the opposite order. */
-  readonly #open: (() => void | Promise<void>)[] = [];
+  readonly #life: Lifecycle<SignalingInfo> = new Lifecycle({
+    start: () => this.#start(),
+    drain: () => this.#drain(),
+    stopped: () => this.#ports.logger.info("signaling stopped"),
+  });
+  readonly #untilEmpty: Wait = new Wait();
   #info: SignalingInfo | undefined;
-  #stopping: Promise<void> | undefined;
-  #onEmpty: () => void = () => {};
 
   constructor(config: SignalingConfig, ports: ResolvedPorts & { readonly keys: NonNullable<ResolvedPorts["keys"]> }) {
     const replica = randomUUID();
@@ -96,7 +98,7 @@ class Signaling implements SignalingService {
         text: (id, text) => this.#loop.run((hub, now) => hub.handleText(id, text, now)),
         closed: (id, clean) => {
           this.#loop.run((hub, now) => hub.handleClosed(id, clean, now));
-          if (this.#hub.connections === 0) this.#onEmpty();
+          if (this.#hub.connections === 0) this.#untilEmpty.end();
         },
         refused: (reason) => this.#metrics.refused(reason),
       },
@@ -108,18 +110,12 @@ class Signaling implements SignalingService {
   }
 
   async start(): Promise<SignalingInfo> {
-    try {
-      this.#info = await this.#start();
-      return this.#info;
-    } catch (error) {
-      await this.#close();
-      throw error;
-    }
+    this.#info = await this.#life.start();
+    return this.#info;
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#drain().then(() => this.#close());
-    return this.#stopping;
+    return this.#life.stop();
   }
 
   ready(): ReadyState {
@@ -128,26 +124,28 @@ class Signaling implements SignalingService {
       listener: this.#info === undefined ? "not bound yet" : "ok",
       keys: this.#tokens.loaded ? "ok" : "the credential service has not sent its keys yet",
       bus: bus.up ? "ok" : (bus.reason ?? "down"),
-      drain: this.#stopping === undefined ? "ok" : "the service stops",
+      drain: this.#life.stopping ? "the service stops" : "ok",
     };
     return { ready: Object.values(checks).every((check) => check === "ok"), checks };
   }
 
   async #start(): Promise<SignalingInfo> {
     const { bus, metrics, logger, ownBus } = this.#ports;
-    this.#open.push(() => metrics.shutdown());
-    if (ownBus) this.#open.push(() => bus.close());
-    this.#open.push(
+    this.#life.onClose(() => metrics.shutdown());
+    if (ownBus) this.#life.onClose(() => bus.close());
+    this.#life.onClose(
       bus.onError((error, subject) => logger.error({ err: error, subject }, "a bus message could not be handled")),
       bus.onHealthChange(({ up, reason }) => logger.warn({ up, reason }, "bus health changed")),
     );
-    this.#open.push(() => this.#loop.stop());
+    this.#life.onClose(() => this.#loop.stop());
     await this.#join();
     this.#tokens.follow();
-    this.#open.push(() => this.#tokens.close());
+    this.#life.onClose(() => this.#tokens.close());
     const listen = await this.#gateway.listen();
-    this.#open.push(() => this.#gateway.stop());
-    const ops = this.#config.ops.enabled ? await this.#serveOps() : undefined;
+    this.#life.onClose(() => this.#gateway.stop());
+    const ops = await serveOps({ ...this.#config.ops, metrics, logger, ready: () => this.ready() }, (close) =>
+      this.#life.onClose(close),
+    );
     const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
     const url = `ws://${host}:${listen.port}/v1/signaling`;
     logger.info({ listen, ops, replicas: this.#hub.replicas.length }, "signaling serves");
@@ -158,17 +156,9 @@ class Signaling implements SignalingService {
   async #join(): Promise<void> {
     const others = await this.#replicas.hasOthers();
     await this.#replicas.subscribe((text) => this.#loop.run((hub, now) => hub.handleBus(text, now)));
-    this.#open.push(() => this.#replicas.unsubscribe());
+    this.#life.onClose(() => this.#replicas.unsubscribe());
     this.#loop.run((hub, now) => hub.start(now));
     if (others) await delay(this.#config.cluster.settle * 1000);
-  }
-
-  async #serveOps(): Promise<{ readonly host: string; readonly port: number }> {
-    const { metrics, logger } = this.#ports;
-    const ops = createOpsServer({ ...this.#config.ops, metrics, logger, ready: () => this.ready() });
-    const address = await ops.listen();
-    this.#open.push(() => ops.close());
-    return address;
   }
 
   #perform(output: HubOutput): void {
@@ -220,20 +210,9 @@ class Signaling implements SignalingService {
     this.#loop.run((hub, now) => hub.drain(graceMs, now));
     if (this.#hub.connections > 0 && graceMs > 0) {
       this.#ports.logger.info({ connections: this.#hub.connections, graceMs }, "signaling drains");
-      await new Promise<void>((resolve) => {
-        const deadline = setTimeout(resolve, graceMs);
-        this.#onEmpty = () => {
-          clearTimeout(deadline);
-          resolve();
-        };
-      });
+      await this.#untilEmpty.atMost(graceMs);
     }
     this.#loop.run((hub, now) => hub.stop(now));
-  }
-
-  async #close(): Promise<void> {
-    for (const close of this.#open.splice(0).reverse()) await close();
-    this.#ports.logger.info("signaling stopped");
   }
 }
 

@@ -1,9 +1,12 @@
-import { createHmac } from "node:crypto";
 import { loadConfig } from "@culvert/config";
 import {
   deriveSignalingKey,
+  firstSnapshot,
   type KeyChange,
+  type KeySink,
   type KeySnapshot,
+  type KeySource,
+  type KeyWatch,
   SIGNALING_AUDIENCE,
   type SigningKey,
 } from "@culvert/credentials";
@@ -11,22 +14,16 @@ import type { EventBus } from "@culvert/events";
 import { SUBPROTOCOL } from "@culvert/rendezvous";
 import {
   createSignalingService,
-  type KeySink,
-  type KeySource,
   type SignalingInfo,
   type SignalingPorts,
   type SignalingService,
   signalingConfigSchema,
 } from "@culvert/signaling-service";
 import { createLogger } from "@culvert/telemetry";
+import { nodeCrypto } from "@culvert/testkit";
 import { SignJWT } from "jose";
 import { afterEach } from "vitest";
 import { WebSocket } from "ws";
-
-const crypto = {
-  hmacSha1: (key: Uint8Array, data: Uint8Array): Uint8Array => createHmac("sha1", key).update(data).digest(),
-  hmacSha256: (key: Uint8Array, data: Uint8Array): Uint8Array => createHmac("sha256", key).update(data).digest(),
-};
 
 export const acme: SigningKey = {
   tenant: "acme",
@@ -44,25 +41,35 @@ export const rival: SigningKey = {
 /** A key source that a test plays. */
 export class TestKeys implements KeySource {
   readonly #sinks = new Set<KeySink>();
+  readonly #first = firstSnapshot();
   #snapshot: KeySnapshot | undefined;
+  #revision = 0n;
 
   constructor(snapshot: KeySnapshot | undefined = { keys: [acme, rival], revocations: [] }) {
     this.#snapshot = snapshot;
   }
 
-  watch(sink: KeySink): { connected: () => boolean; close: () => void } {
+  watch(sink: KeySink): KeyWatch {
     this.#sinks.add(sink);
-    if (this.#snapshot !== undefined) sink.onSnapshot(this.#snapshot);
-    return { connected: () => this.#snapshot !== undefined, close: () => this.#sinks.delete(sink) };
+    if (this.#snapshot !== undefined) this.#tell(sink, this.#snapshot);
+    const { ready } = this.#first;
+    return { ready, connected: () => this.#snapshot !== undefined, close: () => this.#sinks.delete(sink) };
   }
 
   replace(snapshot: KeySnapshot): void {
     this.#snapshot = snapshot;
-    for (const sink of this.#sinks) sink.onSnapshot(snapshot);
+    this.#revision += 1n;
+    for (const sink of this.#sinks) this.#tell(sink, snapshot);
   }
 
   change(change: KeyChange): void {
-    for (const sink of this.#sinks) sink.onChange(change);
+    this.#revision += 1n;
+    for (const sink of this.#sinks) sink.onChange(change, this.#revision);
+  }
+
+  #tell(sink: KeySink, snapshot: KeySnapshot): void {
+    sink.onSnapshot(snapshot, this.#revision);
+    this.#first.arrived();
   }
 }
 
@@ -87,7 +94,7 @@ export function mint(options: TokenOptions = {}): Promise<string> {
     .setAudience(options.audience ?? SIGNALING_AUDIENCE)
     .setIssuedAt(seconds - issuedAgo)
     .setExpirationTime(seconds + expiresIn)
-    .sign(options.secret ?? deriveSignalingKey(key.secret, crypto));
+    .sign(options.secret ?? deriveSignalingKey(key.secret, nodeCrypto));
 }
 
 const open: (() => Promise<unknown> | unknown)[] = [];

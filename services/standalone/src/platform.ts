@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
 import { ConfigError } from "@culvert/config";
 import { createCredentialService } from "@culvert/credential-service";
 import { createMemoryBus } from "@culvert/events";
 import { createRelayService } from "@culvert/relay-service";
+import { monotonicClock as clock, systemRandom as random } from "@culvert/runtime";
 import { createSignalingService } from "@culvert/signaling-service";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { createStunService } from "@culvert/stun-service";
@@ -32,8 +32,6 @@ interface Part {
 
 /** The four services in one process, on memory state and a memory bus. */
 export function createStandaloneService(config: StandaloneConfig, options: PlatformOptions): Platform {
-  const clock = (): number => performance.timeOrigin + performance.now();
-  const random = { bytes: (count: number): Uint8Array => randomBytes(count) };
   const logger = (service: string, level: string): Logger => createLogger({ service, level, pretty: options.pretty });
 
   let uris: PlatformUris = { stun: [], turn: [] };

@@ -1,25 +1,29 @@
 import {
+  certificateSection,
+  checkCertificate,
   coturn,
+  datagramLimits,
   grpcClientTls,
+  grpcServerTls,
   grpcTarget,
   ipAddress,
+  ipAddressOrAuto,
   listenPort,
   logLevel,
   opsSection,
   sharedToken,
+  splitAddress,
+  streamLimits,
 } from "@culvert/config";
+import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
 import type { StunConfig } from "./config.ts";
 
 const external = () => coturn(ipAddress(), "external-ip").exactOptional();
 
-const addressOrAuto = z
-  .string()
-  .refine((ip) => ip === "auto" || ipAddress().safeParse(ip).success, "must be an IPv4 or IPv6 address, or auto");
-
 const listener = z.strictObject({
   transport: z.enum(["udp", "tcp", "tls"]).describe("What clients speak: STUN over UDP, TCP or TLS."),
-  ip: coturn(addressOrAuto, "listening-ip")
+  ip: coturn(ipAddressOrAuto(), "listening-ip")
     .default("0.0.0.0")
     .describe("Address of this host; auto: the first that is not loopback. 0.0.0.0 and :: take all."),
   port: coturn(listenPort(), "listening-port", "tls-listening-port")
@@ -34,13 +38,7 @@ const alternateIp = z.strictObject({
 });
 
 /** An address, or coturn's `public/private`. */
-const alternateText = z
-  .string()
-  .transform((text) => {
-    const [first = "", second, ...rest] = text.split("/");
-    return second === undefined || rest.length > 0 ? { ip: text } : { ip: second, external: first };
-  })
-  .pipe(alternateIp);
+const alternateText = z.string().transform(splitAddress).pipe(alternateIp);
 
 const alternate = z
   .strictObject({
@@ -71,14 +69,7 @@ const partner = z
       .strictObject({
         ip: ipAddress().default("0.0.0.0").describe("Address of the gRPC listener."),
         port: listenPort().default(3480).describe("TCP port of the gRPC listener; 0 takes a free one."),
-        tls: z
-          .strictObject({
-            cert: z.string().describe("PEM file: the certificate."),
-            key: z.string().describe("PEM file: the private key."),
-            ca: z.string().exactOptional().describe("PEM file: partners must present a certificate it signed (mTLS)."),
-          })
-          .exactOptional()
-          .describe("TLS of the gRPC listener; plaintext when absent."),
+        tls: grpcServerTls("partners").describe("TLS of the gRPC listener; plaintext when absent."),
       })
       .exactOptional()
       .describe("gRPC listener on which this server is a partner to another. Off when absent."),
@@ -86,32 +77,8 @@ const partner = z
   .exactOptional()
   .describe("Another STUN server that answers from its address where this one has none of its own.");
 
-const bytes = () => z.int().min(1024).max(1_073_741_824);
-const milliseconds = () => z.int().min(100).max(3_600_000);
-const MIB = 1024 * 1024;
-
 const dataPlane = z
-  .strictObject({
-    recvBufferSize: bytes()
-      .default(4 * MIB)
-      .describe("SO_RCVBUF of UDP listeners in bytes; the kernel may grant less."),
-    sendBufferSize: bytes()
-      .default(4 * MIB)
-      .describe("SO_SNDBUF of UDP listeners in bytes; the kernel may grant less."),
-    streamFirstMessageMs: milliseconds()
-      .default(15_000)
-      .describe("Milliseconds from accept to the first message, the TLS handshake included."),
-    streamFrameMs: milliseconds()
-      .default(15_000)
-      .describe("Milliseconds from the first byte of a message to its last."),
-    streamIdleMs: milliseconds().default(60_000).describe("Milliseconds a stream may be idle."),
-    maxStreams: z.int().min(1).default(20_000).describe("Open TCP and TLS clients."),
-    maxStreamsPerSource: z
-      .int()
-      .min(1)
-      .default(256)
-      .describe("Open TCP and TLS clients of one IPv4 address or IPv6 /64."),
-  })
+  .strictObject({ ...datagramLimits(DEFAULT_LIMITS), ...streamLimits(DEFAULT_LIMITS) })
   .prefault({})
   .describe("Sockets and their buffers.");
 
@@ -126,39 +93,19 @@ export const stunConfigSchema: z.ZodType<StunConfig> = z
         { transport: "tcp", ip: "0.0.0.0", port: 3478 },
       ])
       .describe("Where clients are served."),
-    tls: z
-      .strictObject({
-        cert: coturn(z.string(), "cert").describe("PEM file: the certificate, the intermediates after it."),
-        key: coturn(z.string(), "pkey").describe("PEM file: the private key."),
-        checkInterval: z
-          .number()
-          .positive()
-          .max(86_400)
-          .default(10)
-          .describe("Seconds between looks at the two files. New ones serve new sessions; so does SIGHUP at once."),
-      })
-      .exactOptional()
-      .describe("Certificate of the TLS listeners."),
+    tls: certificateSection(),
     alternate,
     partner,
     dataPlane,
     ops: opsSection(9102),
     logLevel: logLevel(),
   })
-  .check(checkTls, checkAlternate, checkPartner);
+  .check(checkCertificate("stun"), checkAlternate, checkPartner);
 
 type Context = z.core.ParsePayload<StunConfig>;
 
 function refuse({ issues }: Context, path: readonly PropertyKey[], input: unknown, message: string): void {
   issues.push({ code: "custom", input, path: [...path], message });
-}
-
-function checkTls(context: Context): void {
-  const { listeners, tls } = context.value;
-  const index = listeners.findIndex(({ transport }) => transport === "tls");
-  if (index >= 0 && tls === undefined) {
-    refuse(context, ["listeners", index, "transport"], "tls", "needs stun.tls.cert and stun.tls.key");
-  }
 }
 
 function checkAlternate(context: Context): void {

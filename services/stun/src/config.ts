@@ -1,11 +1,14 @@
+import type { CertificateFiles, GrpcClientTls, GrpcServerTls, OpsConfig } from "@culvert/config";
+import type { DataPlaneLimits } from "@culvert/dataplane";
+
 /** The configuration of a STUN server, checked and frozen. What each key means stands in its schema. */
 export interface StunConfig {
   readonly listeners: readonly ListenerConfig[];
-  readonly tls?: { readonly cert: string; readonly key: string; readonly checkInterval: number };
+  readonly tls?: CertificateFiles;
   readonly alternate?: AlternateConfig;
   readonly partner?: PartnerConfig;
   readonly dataPlane: DataPlaneConfig;
-  readonly ops: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  readonly ops: OpsConfig;
   readonly logLevel: string;
 }
 
@@ -24,21 +27,22 @@ export interface AlternateConfig {
 export interface PartnerConfig {
   readonly target?: string;
   readonly token: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: GrpcClientTls;
   readonly interval: number;
   readonly listen?: {
     readonly ip: string;
     readonly port: number;
-    readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+    readonly tls?: GrpcServerTls;
   };
 }
 
-export interface DataPlaneConfig {
-  readonly recvBufferSize: number;
-  readonly sendBufferSize: number;
-  readonly streamFirstMessageMs: number;
-  readonly streamFrameMs: number;
-  readonly streamIdleMs: number;
-  readonly maxStreams: number;
-  readonly maxStreamsPerSource: number;
-}
+export type DataPlaneConfig = Pick<
+  DataPlaneLimits,
+  | "recvBufferSize"
+  | "sendBufferSize"
+  | "streamFirstMessageMs"
+  | "streamFrameMs"
+  | "streamIdleMs"
+  | "maxStreams"
+  | "maxStreamsPerSource"
+>;

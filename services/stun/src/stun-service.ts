@@ -6,18 +6,10 @@ import {
   type DataPlane,
   type DataPlaneEvent,
 } from "@culvert/dataplane";
+import { Lifecycle, monotonicClock, systemRandom } from "@culvert/runtime";
 import { familyOf, type TransportAddress } from "@culvert/stun";
-import {
-  createLogger,
-  createMetrics,
-  createOpsServer,
-  type Logger,
-  type Metrics,
-  type ReadyState,
-} from "@culvert/telemetry";
+import { createLogger, createMetrics, type Logger, type Metrics, type ReadyState, serveOps } from "@culvert/telemetry";
 import { type DataPlaneCommand, type RandomSource, type StunListenerConfig, StunServer } from "@culvert/turn";
-import { monotonicClock } from "./adapters/clock.ts";
-import { nodeRandom } from "./adapters/node-random.ts";
 import { PartnerClient } from "./adapters/partner-client.ts";
 import { createPartnerServer, type SendFrom } from "./adapters/partner-server.ts";
 import { createStunMetrics, type StunMetrics } from "./adapters/stun-metrics.ts";
@@ -71,15 +63,16 @@ class Stun implements StunService {
   readonly #counters: StunMetrics;
   readonly #certificate: CertificateKeeper | undefined;
   readonly #partner: PartnerClient | undefined;
-  /** What was opened, to be closed in the opposite order. */
-  readonly #open: (() => void | Promise<void>)[] = [];
+  readonly #life: Lifecycle<StunInfo> = new Lifecycle({
+    start: () => this.#start(),
+    stopped: () => this.#stopped(),
+  });
   #server: StunServer | undefined;
-  #stopping: Promise<void> | undefined;
 
   constructor(config: StunConfig, ports: StunPorts) {
     this.#config = config;
     this.#clock = ports.clock ?? monotonicClock;
-    this.#random = ports.random ?? nodeRandom;
+    this.#random = ports.random ?? systemRandom;
     this.#logger = ports.logger ?? createLogger({ service: "stun", level: config.logLevel });
     this.#metrics = ports.metrics ?? createMetrics({ service: "stun" });
     this.#dataPlane = ports.dataPlane ?? createNodeDataPlane({ clock: this.#clock, ...config.dataPlane });
@@ -91,18 +84,12 @@ class Stun implements StunService {
     this.#partner = config.partner === undefined ? undefined : this.#partnerClient(config.partner);
   }
 
-  async start(): Promise<StunInfo> {
-    try {
-      return await this.#start();
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<StunInfo> {
+    return this.#life.start();
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#close();
-    return this.#stopping;
+    return this.#life.stop();
   }
 
   reload(): void {
@@ -117,7 +104,7 @@ class Stun implements StunService {
   }
 
   async #start(): Promise<StunInfo> {
-    this.#open.push(
+    this.#life.onClose(
       () => this.#metrics.shutdown(),
       () => this.#dataPlane.close(),
     );
@@ -127,12 +114,13 @@ class Stun implements StunService {
     this.#dataPlane.onEvents((events) => this.#take(server, events));
     this.#certificate?.follow();
     this.#partner?.start();
-    this.#open.push(
+    this.#life.onClose(
       () => this.#certificate?.close(),
       () => this.#partner?.close(),
     );
     const partner = await this.#servePartner(listeners);
-    const ops = this.#config.ops.enabled ? await this.#serveOps() : undefined;
+    const options = { metrics: this.#metrics, logger: this.#logger, ready: () => this.ready() };
+    const ops = await serveOps({ ...this.#config.ops, ...options }, (close) => this.#life.onClose(close));
     const bound = listeners.map(({ transport, address }) => ({ transport: stunTransport(transport), ...address }));
     this.#logger.info({ listeners: bound, partner, ops }, "stun serves");
     return { listeners: bound, ...(partner === undefined ? {} : { partner }), ...(ops === undefined ? {} : { ops }) };
@@ -172,17 +160,13 @@ class Stun implements StunService {
     return new CertificateKeeper({
       prefix: "stun.tls",
       files: tls,
+      logger: this.#logger,
       onChange: (certificate) => {
         for (const [id, { transport }] of this.#config.listeners.entries()) {
           if (transport === "tls") this.#dataPlane.setCertificate(id, certificate);
         }
-        this.#counters.countReload(true);
-        this.#logger.info("certificate reloaded");
       },
-      onError: (problem) => {
-        this.#counters.countReload(false);
-        this.#logger.error({ problem }, "certificate not reloaded");
-      },
+      onReload: (ok) => this.#counters.countReload(ok),
     });
   }
 
@@ -218,7 +202,7 @@ class Stun implements StunService {
       onRespond: (outcome) => this.#counters.countRespond(outcome),
     });
     const address = await server.listen();
-    this.#open.push(() => server.close());
+    this.#life.onClose(() => server.close());
     return address;
   }
 
@@ -232,16 +216,7 @@ class Stun implements StunService {
     };
   }
 
-  async #serveOps(): Promise<{ readonly host: string; readonly port: number }> {
-    const options = { metrics: this.#metrics, logger: this.#logger, ready: () => this.ready() };
-    const ops = createOpsServer({ ...this.#config.ops, ...options });
-    const address = await ops.listen();
-    this.#open.push(() => ops.close());
-    return address;
-  }
-
-  async #close(): Promise<void> {
-    for (const close of this.#open.splice(0).reverse()) await close();
+  #stopped(): void {
     if (this.#server !== undefined) this.#logger.info("stun stopped");
   }
 }

@@ -48,7 +48,7 @@ export class Relay {
   bucketToClient: TokenBucket | undefined;
   /** By the address that the client knows. */
   readonly permissions: Map<string, Permission> = new Map();
-  /** By the address on the wire; several addresses that clients know may be mapped to one. */
+  /** By the address on the wire; several that clients know may be mapped to one, and then come before it. */
   readonly #byWire: Map<string, readonly Permission[]> = new Map();
   readonly channels: Map<number, Channel> = new Map();
   readonly #channelByWire: AddressMap<Channel> = new AddressMap();
@@ -81,7 +81,8 @@ export class Relay {
     const { ip, wireIp = ip, deadline, ports, exceptPorts = [] } = entry;
     const permission: Permission = { ip, wireIp, deadline, ports, exceptPorts };
     this.permissions.set(ip, permission);
-    this.#byWire.set(wireIp, [...(this.#byWire.get(wireIp) ?? []), permission]);
+    const others = this.#byWire.get(wireIp) ?? [];
+    this.#byWire.set(wireIp, wireIp === ip ? [...others, permission] : [permission, ...others]);
   }
 
   deletePermission(ip: string): void {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RandomSource } from "@culvert/runtime";
 import type { CredentialStore } from "@culvert/state";
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
@@ -6,7 +7,6 @@ import type { CredentialServiceConfig } from "../config.ts";
 import { unauthenticated } from "../errors.ts";
 import type { Issuer } from "../issuer.ts";
 import type { CredentialMetrics, Shape } from "../metrics.ts";
-import type { RandomSource } from "../ports.ts";
 import type { Revoker } from "../revoker.ts";
 import type { Principal, TokenAuthenticator } from "../tokens.ts";
 import type { TurnUris } from "../uris.ts";

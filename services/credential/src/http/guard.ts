@@ -1,35 +1,23 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server, Socket } from "node:net";
-import { BlockList, isIPv4 } from "node:net";
+import { plainAddress, SourceCounter, Sources, sourceKey } from "@culvert/runtime";
 import type { FastifyInstance } from "fastify";
 import type { HttpConfig } from "../config.ts";
-import { sourceOf } from "../failure-limiter.ts";
 
 /** Closes connections beyond what one source may hold. Trusted proxies stand for many sources and are not counted. */
 export function limitConnections(server: Server | HttpServer, config: HttpConfig): void {
   server.maxConnections = config.maxConnections;
-  const trusted = new BlockList();
-  for (const range of config.trustedProxies) {
-    const [ip = "", length] = range.split("/");
-    const family = isIPv4(ip) ? "ipv4" : "ipv6";
-    trusted.addSubnet(ip, length === undefined ? (family === "ipv4" ? 32 : 128) : Number(length), family);
-  }
-  const open = new Map<string, number>();
+  const sources = new Sources(config.trustedProxies);
+  const counter = new SourceCounter(config.maxConnectionsPerSource);
   server.on("connection", (socket: Socket) => {
-    const ip = socket.remoteAddress ?? "";
-    const source = sourceOf(ip);
-    if (ip === "" || trusted.check(ip, isIPv4(ip) ? "ipv4" : "ipv6")) return;
-    const held = (open.get(source) ?? 0) + 1;
-    if (held > config.maxConnectionsPerSource) {
+    const ip = plainAddress(socket.remoteAddress ?? "");
+    if (ip === "" || sources.isTrusted(ip)) return;
+    const source = sourceKey(ip);
+    if (!counter.add(source)) {
       socket.destroy();
       return;
     }
-    open.set(source, held);
-    socket.once("close", () => {
-      const left = (open.get(source) ?? 1) - 1;
-      if (left === 0) open.delete(source);
-      else open.set(source, left);
-    });
+    socket.once("close", () => counter.remove(source));
   });
 }
 

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { CloseCode, SUBPROTOCOL } from "@culvert/rendezvous";
+import { plainAddress, SourceCounter, type Sources, sourceKey } from "@culvert/runtime";
 import { type WebSocket, WebSocketServer } from "ws";
-import { plainAddress, SourceCounter, type Sources, sourceKey } from "./source.ts";
 
 /** The one path of the server. */
 export const SIGNALING_PATH = "/v1/signaling";

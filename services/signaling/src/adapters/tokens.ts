@@ -1,19 +1,15 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import {
-  type CredentialCrypto,
   deriveSignalingKey,
   KeyRing,
+  type KeySource,
+  type KeyWatch,
   SIGNALING_AUDIENCE,
   type SigningKey,
 } from "@culvert/credentials";
 import { isUser, type Principal, type ResumeSigner, type VerifyResult } from "@culvert/rendezvous";
+import { nodeCrypto } from "@culvert/runtime";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from "jose";
-import type { KeySource, KeyWatch } from "./key-source.ts";
-
-const crypto: CredentialCrypto = {
-  hmacSha1: (key, data) => createHmac("sha1", key).update(data).digest(),
-  hmacSha256: (key, data) => createHmac("sha256", key).update(data).digest(),
-};
 
 const PRUNE_MS = 600_000;
 
@@ -27,7 +23,7 @@ export interface TokensOptions {
 
 /** The keys of all tenants: verifies the tokens that open sessions, signs and verifies those that resume them. */
 export class Tokens {
-  readonly #ring: KeyRing = new KeyRing({ crypto });
+  readonly #ring: KeyRing = new KeyRing({ crypto: nodeCrypto });
   readonly #options: TokensOptions;
   readonly #derived = new WeakMap<SigningKey, Map<"jwt" | "resume", Uint8Array>>();
   #watch: KeyWatch | undefined;
@@ -152,7 +148,7 @@ export class Tokens {
   #derive(key: SigningKey, purpose: "jwt" | "resume"): Uint8Array {
     const known = this.#derived.get(key) ?? new Map<"jwt" | "resume", Uint8Array>();
     this.#derived.set(key, known);
-    const derived = known.get(purpose) ?? deriveSignalingKey(key.secret, crypto, purpose);
+    const derived = known.get(purpose) ?? deriveSignalingKey(key.secret, nodeCrypto, purpose);
     known.set(purpose, derived);
     return derived;
   }

@@ -1,4 +1,4 @@
-import { readPem } from "@culvert/config";
+import { readGrpcCredentials } from "@culvert/config";
 import {
   bearerMetadata,
   channelCredentials,
@@ -32,10 +32,11 @@ export class PartnerClient {
 
   /** Throws a ConfigError for a PEM file that cannot be read. */
   constructor(options: PartnerClientOptions) {
-    const { target, tls, token } = options.config;
+    const { target } = options.config;
+    const { token, tls } = readGrpcCredentials("stun.partner", options.config);
     this.#options = options;
     this.#metadata = bearerMetadata(token);
-    this.#client = new PartnerServiceClient(target, channelCredentials(tls === undefined ? undefined : readTls(tls)), {
+    this.#client = new PartnerServiceClient(target, channelCredentials(tls), {
       ...KEEPALIVE,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_reconnect_backoff_ms": 5_000,
@@ -85,15 +86,4 @@ function addressOf({ primary, alternate }: DescribeResponse): PartnerAddress | u
   const ip = primary === undefined ? undefined : canonicalIp(primary.ip);
   if (ip === undefined || primary === undefined || alternate === undefined) return undefined;
   return { ip, primaryPort: primary.port, alternatePort: alternate.port };
-}
-
-type PemFiles = NonNullable<PartnerConfig["tls"]>;
-
-function readTls(files: PemFiles): PemFiles {
-  const texts: { -readonly [Name in keyof PemFiles]: PemFiles[Name] } = {};
-  for (const name of ["ca", "cert", "key"] as const) {
-    const file = files[name];
-    if (file !== undefined) texts[name] = readPem(`stun.partner.tls.${name}`, file);
-  }
-  return texts;
 }

@@ -1,4 +1,4 @@
-import { readPem } from "@culvert/config";
+import { readGrpcServerTls } from "@culvert/config";
 import {
   type DescribeResponse,
   hasBearer,
@@ -67,7 +67,7 @@ export function createPartnerServer(options: PartnerServerOptions): PartnerServe
       return new Promise((resolve, reject) => {
         server.bindAsync(
           `${host}:${port}`,
-          serverCredentials(tls === undefined ? undefined : readTls(tls)),
+          serverCredentials(tls && readGrpcServerTls("stun.partner.listen.tls", tls)),
           (error, bound) => {
             if (error === null) resolve({ ip, port: bound });
             else
@@ -99,12 +99,4 @@ function problemOf({ datagram, destination }: RespondRequest): string | undefine
     return "the datagram is no Binding response";
   }
   return undefined;
-}
-
-function readTls({ cert, key, ca }: { readonly cert: string; readonly key: string; readonly ca?: string }) {
-  return {
-    cert: readPem("stun.partner.listen.tls.cert", cert),
-    key: readPem("stun.partner.listen.tls.key", key),
-    ...(ca === undefined ? {} : { ca: readPem("stun.partner.listen.tls.ca", ca) }),
-  };
 }

@@ -1,4 +1,4 @@
-import type { KeyChange, KeySnapshot } from "@culvert/credentials";
+import { firstSnapshot, type KeySink, type KeySource, type KeyWatch } from "@culvert/credentials";
 import type { ClientReadableStream } from "@grpc/grpc-js";
 import { KeyServiceClient, type WatchKeysResponse } from "./generated/culvert/credential/v1/keys.ts";
 import { fromWatchKeysResponse } from "./mappers.ts";
@@ -10,15 +10,12 @@ export interface WatchLogger {
   warn(fields: object, message: string): void;
 }
 
-export interface WatchKeysOptions {
+export interface KeySourceOptions {
   /** `host:port` of the credential service's gRPC listener. */
   readonly target: string;
   /** The name under which the watcher appears in the service's logs, for example "relay-0". */
   readonly watcher: string;
   readonly credentials?: ClientCredentials;
-  /** Replaces everything known so far. Called at least once per connection. */
-  readonly onSnapshot: (snapshot: KeySnapshot, revision: bigint) => void;
-  readonly onChange: (change: KeyChange, revision: bigint) => void;
   readonly logger: WatchLogger;
   /** Time before the first and the longest time before any other new attempt, in milliseconds. 200 and 5000 unless told. */
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
@@ -28,33 +25,22 @@ export interface WatchKeysOptions {
   readonly random?: () => number;
 }
 
-export interface KeyWatch {
-  /** Resolves with the first snapshot; rejects when the watch is closed before. */
-  readonly ready: Promise<void>;
-  /** Whether the keys are known to be current: a snapshot came over the connection that is open now. */
-  connected(): boolean;
-  /** Ends the watch. Nothing is called afterwards. */
-  close(): void;
-}
-
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /**
- * Follows the signing keys of a credential service. Reconnects without end, with backoff and jitter; what was told last
- * stays in force meanwhile, because nothing is called on a loss.
+ * The signing keys of a credential service (`KeyService.WatchKeys`). A watch reconnects without end, with backoff and
+ * jitter; what was told last stays in force meanwhile, because nothing is called on a loss. It has a snapshot for each
+ * connection, and is connected while a snapshot came over the connection that is open now.
  */
-export function watchKeys(options: WatchKeysOptions): KeyWatch {
+export function grpcKeySource(options: KeySourceOptions): KeySource {
+  return { watch: (sink) => watchKeys(options, sink) };
+}
+
+function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
   const { target, watcher, logger } = options;
   const { minMs, maxMs } = options.backoff ?? { minMs: 200, maxMs: 5_000 };
   const random = options.random ?? Math.random;
-  let arrived: () => void = () => {};
-  let abandoned: (error: Error) => void = () => {};
-  const ready = new Promise<void>((resolve, reject) => {
-    arrived = resolve;
-    abandoned = reject;
-  });
-  ready.catch(() => {});
-
+  const first = firstSnapshot();
   let closed = false;
   let current = false;
   let failures = 0;
@@ -97,12 +83,12 @@ export function watchKeys(options: WatchKeysOptions): KeyWatch {
         current = true;
         failures = 0;
         revision = update.revision;
-        options.onSnapshot(update.snapshot, update.revision);
+        sink.onSnapshot(update.snapshot, update.revision);
         logger.info(
           { target, revision: String(revision), keys: update.snapshot.keys.length },
           "key watch has its snapshot",
         );
-        arrived();
+        first.arrived();
         return;
       }
       if (revision === undefined || message.revision !== revision + 1n) {
@@ -110,7 +96,7 @@ export function watchKeys(options: WatchKeysOptions): KeyWatch {
         return;
       }
       revision = message.revision;
-      if (update !== undefined) options.onChange(update.change, update.revision);
+      if (update !== undefined) sink.onChange(update.change, update.revision);
     };
 
     stream.on("data", (message: WatchKeysResponse) => {
@@ -127,14 +113,14 @@ export function watchKeys(options: WatchKeysOptions): KeyWatch {
 
   attempt();
   return {
-    ready,
+    ready: first.ready,
     connected: () => current,
     close() {
       if (closed) return;
       closed = true;
       clearTimeout(retry);
       drop();
-      abandoned(new Error("the key watch was closed before its first snapshot"));
+      first.closed();
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
+import { formatIp, parseIp } from "@culvert/stun";
 
 /** The address that a connection comes from, behind the proxies that are trusted. */
 export class Sources {
@@ -39,18 +40,13 @@ export function plainAddress(ip: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip;
 }
 
-/** What a limit per source counts by: an IPv4 address, or the /64 of an IPv6 address. */
+/** What a limit per source counts by: an IPv4 address, or the /64 of an IPv6 address. Other text stands for itself. */
 export function sourceKey(ip: string): string {
-  if (isIP(ip) !== 6) return ip;
-  const [head = "", tail] = ip.split("%", 1).join("").split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const rest = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - rest.length);
-  const all = [...groups, ...Array.from({ length: zeros }, () => "0"), ...rest];
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(":")}::/64`;
+  const bytes = parseIp(ip.replace(/%.*$/, ""));
+  if (bytes === undefined) return ip;
+  if (bytes.length === 4) return formatIp(bytes);
+  const isMapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
+  return isMapped ? formatIp(bytes.subarray(12)) : `${formatIp(bytes.map((byte, at) => (at < 8 ? byte : 0)))}/64`;
 }
 
 /** Counts what is open, by source. */

@@ -1,14 +1,13 @@
 import {
+  grpcKeySource,
   KeyServiceService,
-  type KeyWatch,
+  type KeySourceOptions,
   serverCredentials,
   toWatchKeysResponse,
-  type WatchKeysOptions,
   type WatchKeysRequest,
   type WatchKeysResponse,
-  watchKeys,
 } from "@culvert/contracts";
-import type { KeyUpdate, SigningKey } from "@culvert/credentials";
+import type { KeyUpdate, KeyWatch, SigningKey } from "@culvert/credentials";
 import { Server, type ServerWritableStream } from "@grpc/grpc-js";
 import { afterEach, expect, it } from "vitest";
 
@@ -49,18 +48,20 @@ const tell = (call: Call, ...updates: KeyUpdate[]): void => {
 
 function follow(
   port: number,
-  options: Partial<WatchKeysOptions> = {},
+  options: Partial<KeySourceOptions> = {},
 ): { watch: KeyWatch; told: string[]; lost: string[] } {
   const told: string[] = [];
   const lost: string[] = [];
-  const watch = watchKeys({
+  const source = grpcKeySource({
     target: `127.0.0.1:${port}`,
     watcher: "test",
     backoff: { minMs: 5, maxMs: 20 },
     logger: { info: () => {}, warn: (fields) => lost.push("reason" in fields ? String(fields.reason) : "") },
+    ...options,
+  });
+  const watch = source.watch({
     onSnapshot: ({ keys }, revision) => told.push(`${revision} = ${keys.map(({ kid }) => kid).join(" ")}`),
     onChange: (change, revision) => told.push(`${revision} ${change.type}`),
-    ...options,
   });
   closing.push(() => watch.close());
   return { watch, told, lost };
