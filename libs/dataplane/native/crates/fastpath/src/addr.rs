@@ -14,6 +14,11 @@ pub const IP_LEN: usize = 17;
 pub const ADDR_LEN: usize = IP_LEN + 2;
 
 impl Ip {
+    pub const V4_LOOPBACK: Self = Self {
+        bits: 0x7f00_0001,
+        v6: false,
+    };
+
     pub fn v4(bytes: [u8; 4]) -> Self {
         Self {
             bits: u32::from_be_bytes(bytes).into(),

@@ -1,0 +1,251 @@
+//! What only shows on the wire and not through Node's sockets: runs of datagrams and traffic classes.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use fastpath::{Addr, FastPath, Ip, ListenMode, Options};
+use rustix::net::sockopt;
+
+const RELAY: f64 = 1.0;
+const CHANNEL: u16 = 0x4001;
+const LOOPBACK: Ip = Ip::V4_LOOPBACK;
+
+struct World {
+    plane: FastPath,
+    listener: SocketAddr,
+    relay: SocketAddr,
+    client: UdpSocket,
+    peer: UdpSocket,
+    woken: Receiver<()>,
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket
+}
+
+fn port_of(socket: &UdpSocket) -> u16 {
+    socket.local_addr().unwrap().port()
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    port_of(&socket())
+}
+
+/// A relay with a channel to the peer.
+fn world(workers: usize) -> World {
+    let (wake, woken) = channel();
+    let options = Options {
+        workers,
+        now: 0.0,
+        stepped: true,
+        answers_bindings: false,
+        receive_buffer: 1 << 20,
+        send_buffer: 1 << 20,
+        relay_buffer: 1 << 20,
+    };
+    let wake = Box::new(move || {
+        let _ = wake.send(());
+    });
+    let mut plane = FastPath::new(&options, wake).unwrap();
+    let (number, local) = plane.listen(Addr::new(LOOPBACK, 0), ListenMode::Turn).unwrap();
+    let (client, peer) = (socket(), socket());
+    let address = |port| Addr::new(LOOPBACK, port).pack();
+    let deadline = 1000f64.to_le_bytes();
+    loop {
+        let port = free_port();
+        let commands = [
+            &[3u8][..],
+            &RELAY.to_le_bytes(),
+            &address(port),
+            &[5],
+            &RELAY.to_le_bytes(),
+            &number.to_le_bytes(),
+            &address(port_of(&client)),
+            &[4],
+            &deadline,
+            &f64::NAN.to_le_bytes(),
+            &[6],
+            &RELAY.to_le_bytes(),
+            &LOOPBACK.pack(),
+            &LOOPBACK.pack(),
+            &deadline,
+            &[0, 0, 0xff, 0xff, 0, 0],
+            &[7],
+            &RELAY.to_le_bytes(),
+            &CHANNEL.to_le_bytes(),
+            &address(port_of(&peer)),
+            &LOOPBACK.pack(),
+            &deadline,
+        ]
+        .concat();
+        let bound = plane.apply(0.0, &commands).unwrap();
+        if bound == [(RELAY, 0)] {
+            return World {
+                plane,
+                listener: SocketAddr::from(([127, 0, 0, 1], local.port)),
+                relay: SocketAddr::from(([127, 0, 0, 1], port)),
+                client,
+                peer,
+                woken,
+            };
+        }
+        // Someone else took the port in between.
+        assert_eq!(bound, [(RELAY, libc::EADDRINUSE)]);
+    }
+}
+
+fn channel_data(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = CHANNEL.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 1 << 16];
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+/// Lets the socket send runs of datagrams of this size, as one GSO message each.
+fn send_runs(socket: &UdpSocket, size: usize) {
+    let value = size as libc::c_int;
+    // SAFETY: the option's value is one int, which is what the pointer and the length say.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0);
+}
+
+/// Sizes of a run whose datagrams the kernel hands over joined: all alike, the last shorter.
+const SIZE: usize = 100;
+const LAST: usize = 37;
+
+fn payloads() -> Vec<Vec<u8>> {
+    (0..16u8).map(|i| vec![i; if i == 15 { LAST } else { SIZE }]).collect()
+}
+
+#[test]
+fn a_run_from_the_client_reaches_the_peer_as_single_datagrams() {
+    for workers in [1, 2] {
+        let world = world(workers);
+        send_runs(&world.client, SIZE + 4);
+        let run: Vec<u8> = payloads().iter().flat_map(|payload| channel_data(payload)).collect();
+        world.client.send_to(&run, world.listener).unwrap();
+        for payload in payloads() {
+            assert_eq!(receive(&world.peer), payload);
+        }
+        let (totals, relays) = world.plane.counters();
+        assert_eq!(
+            (totals[0], totals[1], relays),
+            (16.0, 15.0 * SIZE as f64 + LAST as f64, 1)
+        );
+    }
+}
+
+#[test]
+fn a_run_from_the_peer_reaches_the_client_as_single_datagrams() {
+    let world = world(1);
+    send_runs(&world.peer, SIZE);
+    world.peer.send_to(&payloads().concat(), world.relay).unwrap();
+    for payload in payloads() {
+        assert_eq!(receive(&world.client), channel_data(&payload));
+    }
+    assert_eq!(world.plane.relay_counters(RELAY).unwrap()[2], 16.0);
+}
+
+#[test]
+fn a_run_of_large_datagrams_arrives_whole() {
+    let world = world(1);
+    send_runs(&world.client, 1404);
+    let run: Vec<u8> = (0..40u8).flat_map(|i| channel_data(&[i; 1400])).collect();
+    world.client.send_to(&run, world.listener).unwrap();
+    for i in 0..40u8 {
+        assert_eq!(receive(&world.peer), [i; 1400]);
+    }
+}
+
+#[test]
+fn the_traffic_class_goes_along_both_ways() {
+    const EXPEDITED: u8 = 46 << 2;
+    let world = world(1);
+    for socket in [&world.client, &world.peer] {
+        sockopt::set_ip_recvtos(socket, true).unwrap();
+    }
+    for class in [EXPEDITED, 0] {
+        sockopt::set_ip_tos(&world.client, class).unwrap();
+        world.client.send_to(&channel_data(b"out"), world.listener).unwrap();
+        assert_eq!(receive_class(&world.peer), class);
+        sockopt::set_ip_tos(&world.peer, class).unwrap();
+        world.peer.send_to(b"back", world.relay).unwrap();
+        assert_eq!(receive_class(&world.client), class);
+    }
+}
+
+fn receive_class(socket: &UdpSocket) -> u8 {
+    let mut bytes = [0u8; 64];
+    let mut control = [0u64; 8];
+    let mut vector = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut header = libc::msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: &raw mut vector,
+        msg_iovlen: 1,
+        msg_control: control.as_mut_ptr().cast(),
+        msg_controllen: size_of_val(&control) as _,
+        msg_flags: 0,
+    };
+    // SAFETY: `header` points to `vector`, which points to `bytes`, and to `control`, with their lengths. Of the one
+    // control message that was asked for the data is one byte.
+    unsafe {
+        assert!(libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0) >= 0);
+        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        assert_eq!((*message).cmsg_type, libc::IP_TOS);
+        libc::CMSG_DATA(message).read()
+    }
+}
+
+#[test]
+fn what_is_handed_up_wakes_once_for_all_that_waits() {
+    let world = world(1);
+    for _ in 0..10 {
+        world.client.send_to(&[0x4f, 0xff, 0, 0], world.listener).unwrap();
+    }
+    while world.plane.counters().0[4] < 10.0 {
+        std::thread::yield_now();
+    }
+    world.woken.recv().unwrap();
+    assert!(world.woken.try_recv().is_err());
+    let event = 1 + 4 + fastpath::ADDR_LEN + 4 + 4;
+    assert_eq!(world.plane.take_events().len(), 10 * event);
+    assert!(world.plane.take_events().is_empty());
+}
+
+#[test]
+fn closing_frees_the_ports() {
+    let mut world = world(2);
+    world.plane.close();
+    assert!(world.plane.relay_counters(RELAY).is_none());
+    for address in [world.listener, world.relay] {
+        match UdpSocket::bind(address) {
+            Ok(_) => {}
+            Err(error) => assert_ne!(error.kind(), ErrorKind::AddrInUse),
+        }
+    }
+}
