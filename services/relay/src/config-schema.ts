@@ -174,7 +174,7 @@ const dataPlane = z
       .describe("SO_RCVBUF and SO_SNDBUF of each relay socket in bytes."),
     datagramQueueBytes: byteCount()
       .default(DEFAULT_LIMITS.datagramQueueBytes)
-      .describe("Bytes that may wait for one UDP socket before packets are dropped."),
+      .describe("Bytes that may wait for one UDP socket of the portable data plane before packets are dropped."),
     streamQueueBytes: byteCount()
       .default(DEFAULT_LIMITS.streamQueueBytes)
       .describe("Bytes that may wait for one TCP or TLS client before relayed data is dropped."),

@@ -1,10 +1,12 @@
 //! Addresses as the table keys them: fixed width, compared as bytes.
 
+use std::hash::{Hash, Hasher};
+
 /// An IP address. One of IPv4 is not the same as its IPv4-mapped form.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ip {
-    /// Big endian; of IPv4 in the low 32 bits.
-    bits: u128,
+    /// Of IPv4 the first four, then zeros.
+    octets: [u8; 16],
     v6: bool,
 }
 
@@ -14,23 +16,17 @@ pub const IP_LEN: usize = 17;
 pub const ADDR_LEN: usize = IP_LEN + 2;
 
 impl Ip {
-    pub const V4_LOOPBACK: Self = Self {
-        bits: 0x7f00_0001,
-        v6: false,
-    };
+    pub const V4_LOOPBACK: Self = Self::v4([127, 0, 0, 1]);
 
-    pub fn v4(bytes: [u8; 4]) -> Self {
+    pub const fn v4([a, b, c, d]: [u8; 4]) -> Self {
         Self {
-            bits: u32::from_be_bytes(bytes).into(),
+            octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             v6: false,
         }
     }
 
-    pub fn v6(bytes: [u8; 16]) -> Self {
-        Self {
-            bits: u128::from_be_bytes(bytes),
-            v6: true,
-        }
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        Self { octets, v6: true }
     }
 
     pub fn is_v6(self) -> bool {
@@ -38,11 +34,12 @@ impl Ip {
     }
 
     pub fn v4_octets(self) -> [u8; 4] {
-        (self.bits as u32).to_be_bytes()
+        let [a, b, c, d, ..] = self.octets;
+        [a, b, c, d]
     }
 
     pub fn v6_octets(self) -> [u8; 16] {
-        self.bits.to_be_bytes()
+        self.octets
     }
 
     pub fn unpack(bytes: &[u8; IP_LEN]) -> Option<Self> {
@@ -57,14 +54,16 @@ impl Ip {
 
     pub fn pack(self) -> [u8; IP_LEN] {
         let mut bytes = [0; IP_LEN];
-        if self.v6 {
-            bytes[0] = 6;
-            bytes[1..].copy_from_slice(&self.v6_octets());
-        } else {
-            bytes[0] = 4;
-            bytes[1..5].copy_from_slice(&self.v4_octets());
-        }
+        bytes[0] = if self.v6 { 6 } else { 4 };
+        bytes[1..].copy_from_slice(&self.octets);
         bytes
+    }
+}
+
+impl Hash for Ip {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.octets));
+        state.write_u8(self.v6.into());
     }
 }
 
@@ -139,7 +138,7 @@ impl Name {
                 sin_family: libc::AF_INET as libc::sa_family_t,
                 sin_port: addr.port.to_be(),
                 sin_addr: libc::in_addr {
-                    s_addr: (addr.ip.bits as u32).to_be(),
+                    s_addr: u32::from_ne_bytes(addr.ip.v4_octets()),
                 },
                 sin_zero: [0; 8],
             };
@@ -155,7 +154,7 @@ impl Name {
         let (family, v4, v6) = unsafe { (self.family, &self.v4, &self.v6) };
         match i32::from(family) {
             libc::AF_INET => Some(Addr::new(
-                Ip::v4(u32::from_be(v4.sin_addr.s_addr).to_be_bytes()),
+                Ip::v4(v4.sin_addr.s_addr.to_ne_bytes()),
                 u16::from_be(v4.sin_port),
             )),
             libc::AF_INET6 => Some(Addr::new(Ip::v6(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port))),

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::abort;
 use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
@@ -115,8 +117,15 @@ impl Worker {
         }
     }
 
-    /// Works until the data plane is closed.
-    pub fn run(mut self) {
+    /// Works until the data plane is closed. A panic is a bug, and a data plane without one of its workers would go on as if
+    /// nothing were wrong: it ends the process, which whoever runs it starts again.
+    pub fn run(self) {
+        if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+            abort();
+        }
+    }
+
+    fn work(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
         let shared = Arc::clone(&self.shared);
         while !shared.is_closed() {
