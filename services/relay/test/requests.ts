@@ -1,6 +1,9 @@
-import { Attr, attribute, type EncodedAttribute, type TransportAddress } from "@culvert/stun";
+import { Attr, attribute, type EncodedAttribute, rawAttribute, type TransportAddress } from "@culvert/stun";
 
 export const UDP_TRANSPORT: EncodedAttribute = attribute(Attr.RequestedTransport, 17);
+
+/** Nobody knows it and it may be ignored. A Binding request with it is answered by the control loop, on any data plane. */
+export const FOR_CONTROL_LOOP: EncodedAttribute = rawAttribute(0xc0de, new Uint8Array());
 
 export const peerAttribute = (peer: TransportAddress): EncodedAttribute => attribute(Attr.XorPeerAddress, peer);
 

@@ -1,14 +1,14 @@
 import { Attr, attribute, encodeMessage, MessageClass, Method, type TransportAddress } from "@culvert/stun";
 import { expect, test } from "vitest";
 import { bytes, inbox, startRelay, type TestRelay } from "./harness.ts";
-import { channelAttributes, peerAttribute, sendAttributes, UDP_TRANSPORT } from "./requests.ts";
+import { channelAttributes, FOR_CONTROL_LOOP, peerAttribute, sendAttributes, UDP_TRANSPORT } from "./requests.ts";
 import { Wire } from "./wire.ts";
 
 const binding = encodeMessage({
   method: Method.Binding,
   class: MessageClass.Request,
   transactionId: new Uint8Array(12).fill(9),
-  attributes: [attribute(Attr.Software, "through the relay")],
+  attributes: [attribute(Attr.Software, "through the relay"), FOR_CONTROL_LOOP],
 });
 
 const listenerPort = (relay: TestRelay): number => relay.info.listeners[0]?.port ?? 0;

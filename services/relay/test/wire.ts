@@ -11,6 +11,7 @@ import {
 } from "@culvert/stun";
 import { mustDecode, outcomeOf, type RequestChanges, StunSession, seededRandom } from "@culvert/testkit";
 import { later, type TestRelay, USER } from "./harness.ts";
+import { FOR_CONTROL_LOOP } from "./requests.ts";
 
 let seed = 1;
 
@@ -83,7 +84,8 @@ export class Wire {
   /** All that came since the last time, once the relay has dealt with everything that was sent before. */
   async settled(): Promise<readonly Buffer[]> {
     const transactionId = this.session.transactionId();
-    this.send(encodeMessage({ method: Method.Binding, class: MessageClass.Request, transactionId }));
+    const attributes = [FOR_CONTROL_LOOP];
+    this.send(encodeMessage({ method: Method.Binding, class: MessageClass.Request, transactionId, attributes }));
     const isFence = (bytes: Buffer): boolean => bytes.subarray(8, 20).equals(transactionId);
     while (!this.#received.some(isFence)) await once(this.#socket, "message");
     return this.#received.splice(0).filter((bytes) => !isFence(bytes));
