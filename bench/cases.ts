@@ -32,14 +32,3 @@ export const CASES: readonly Case[] = [
   { name: "latency", kind: "latency", load: channel(200), against: "peers" },
   { name: "memory", kind: "memory", load: ["--count", "5000"], against: "peers" },
 ];
-
-/** Those that say something of a relay whose packets pass through JavaScript; the others are for a faster data plane. */
-export const DEFAULT_CASES: readonly string[] = [
-  "udp-channel-200",
-  "udp-channel-1200",
-  "udp-peer-to-client",
-  "udp-send-data",
-  "binding",
-  "allocate",
-  "latency",
-];

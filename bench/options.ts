@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { CASES, type Case, DEFAULT_CASES } from "./cases.ts";
+import { CASES, type Case } from "./cases.ts";
 
 export interface Options {
   readonly cases: readonly Case[];
@@ -11,7 +11,7 @@ export interface Options {
 
 export const USAGE: string = `usage: bench/run.ts [--only NAME,...] [--rounds N] [--quick]
   --only    benchmarks to run, of: ${CASES.map(({ name }) => name).join(", ")}
-            (default: ${DEFAULT_CASES.join(", ")})
+            (default: all)
   --rounds  interleaved rounds, at least 1 (default 3)
   --quick   one short round: shows that everything works, its figures mean little
 COTURN_BIN and COTURN_FLAGS name another build of coturn to measure as well, and its flags.
@@ -26,7 +26,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 99) {
     throw new UsageError(`--rounds ${values.rounds}: must be a whole number from 1 to 99`);
   }
-  const names = values.only?.split(",").filter((name) => name !== "") ?? DEFAULT_CASES;
+  const names = values.only?.split(",").filter((name) => name !== "") ?? CASES.map((known) => known.name);
   const cases = names.map((name) => {
     const found = CASES.find((candidate) => candidate.name === name);
     if (found === undefined) {

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
+import { ConfigError, type CredentialConfig, readGrpcCredentials } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
@@ -34,11 +34,10 @@ export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
 export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPorts {
   const clock = ports.clock ?? monotonicClock;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
-  const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
   return {
     clock,
     logger,
-    dataPlane: ports.dataPlane ?? createDataPlane({ ...config.dataPlane, clock, answersBindings: true, onPortable }),
+    dataPlane: ports.dataPlane ?? openDataPlane(config, clock, logger),
     random: ports.random ?? systemRandom,
     crypto: ports.crypto ?? nodeCrypto,
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
@@ -52,4 +51,14 @@ function credentialService({ target, ...proof }: CredentialConfig, logger: Logge
   if (target === undefined) return undefined;
   const credentials = readGrpcCredentials("relay.credential", proof);
   return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger });
+}
+
+function openDataPlane({ dataPlane }: RelayConfig, clock: Clock, logger: Logger): DataPlane {
+  const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
+  try {
+    return createDataPlane({ ...dataPlane, clock, answersBindings: true, onPortable });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`relay.dataPlane.kind: ${dataPlane.kind}: ${reason}`);
+  }
 }
