@@ -9,7 +9,7 @@ import type { PeerPolicy } from "./peer-policy.ts";
 export interface PeerPorts {
   /** Default: all. */
   readonly only?: PortRange;
-  /** The own listeners. */
+  /** The own listeners for datagrams. A stream listener's port number is another socket's among datagrams. */
   readonly except: readonly number[];
 }
 
@@ -30,11 +30,11 @@ export class PeerGuard {
   readonly #localToExternal: ReadonlyMap<string, string>;
   readonly #listenerIps: ReadonlySet<string>;
   readonly #hostIps: ReadonlySet<string>;
-  readonly #listeners: ResolvedConfig["listeners"];
+  readonly #datagramListeners: ResolvedConfig["listeners"];
 
   constructor(config: ResolvedConfig) {
     this.#policy = config.policy;
-    this.#listeners = config.listeners;
+    this.#datagramListeners = config.listeners.filter(({ transport }) => transport === "udp" || transport === "dtls");
     this.#listenerIps = new Set(config.listeners.map(({ address }) => canonical(address.ip)));
     this.#hostIps = new Set(config.hostAddresses.map(canonical));
     const relays = new Map<string, { local: string; ports: PortRange }>();
@@ -103,7 +103,7 @@ export class PeerGuard {
     const wireIp = this.#relays.get(ip)?.local ?? ip;
     const inner = embeddedIpv4(parseIp(ip) ?? new Uint8Array(0)).map(formatIp);
     const names = [ip, wireIp, ...inner];
-    const except = this.#listeners
+    const except = this.#datagramListeners
       .filter(({ address }) =>
         isWildcard(address.ip)
           ? names.some((name) => this.#isHere(name))

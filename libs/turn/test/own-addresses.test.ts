@@ -52,6 +52,24 @@ describe("own relayed addresses as peers", () => {
     expect(channelBind(client, 0x4000, { ip: RELAY_IP, port: 3478 }).outcome).toBe(403);
   });
 
+  it("are allowed at a port that a listener has for streams, since what is relayed are datagrams", () => {
+    const lab = new Lab({
+      config: {
+        listeners: [
+          { id: 1, transport: "udp", address: { ip: RELAY_IP, port: 3478 } },
+          { id: 2, transport: "tcp", address: { ip: RELAY_IP, port: 40000 } },
+          { id: 3, transport: "tls", address: { ip: RELAY_IP, port: 40001 } },
+        ],
+        policy: policy({ dangerouslyAllow: [RELAY_IP] }),
+      },
+    });
+    const client = lab.client();
+    allocate(client);
+    expect(channelBind(client, 0x4000, { ip: RELAY_IP, port: 40000 }).outcome).toBe("success");
+    expect(channelBind(client, 0x4001, { ip: RELAY_IP, port: 40001 }).outcome).toBe("success");
+    expect(channelBind(client, 0x4002, { ip: RELAY_IP, port: 3478 }).outcome).toBe(403);
+  });
+
   it("of other relays of the fleet are allowed at their relay ports", () => {
     const fleet = [{ range: "10.9.0.0/24", ports: { min: 50000, max: 50999 } }];
     const { client } = given({ config: { policy: policy({ fleet, deny: ["10.0.0.0/8"] }) } });
