@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { createDataPlane, createNativeDataPlane } from "@culvert/dataplane";
 import { Attr, decodeMessage, MessageClass } from "@culvert/stun";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -118,6 +121,15 @@ describe.runIf(loadBinding().ok)("the native data plane", () => {
         return world.plane.counters().dropped.expired;
       })
       .toBeGreaterThan(0);
+  });
+
+  test("keeps no process alive once it is closed", async () => {
+    const fixture = fileURLToPath(new URL("./fixtures/open-and-close.ts", import.meta.url));
+    const child = spawn(process.execPath, ["--conditions=development", "--import", "tsx", fixture], {
+      stdio: "inherit",
+    });
+    onTestFinished(() => void child.kill());
+    expect(await once(child, "exit")).toEqual([0, null]);
   });
 
   test("is what auto comes to when it is built", async () => {

@@ -1,9 +1,11 @@
 //! `fastpath` as a Node-API addon. Types change here, nothing is decided.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use fastpath::{ADDR_LEN, Addr, Client, FastPath, ListenMode};
 use napi::bindgen_prelude::{Buffer, Function, Uint8Array};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
-use napi::{Error, Result};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Error, Result, Status};
 use napi_derive::napi;
 
 /// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
@@ -36,9 +38,13 @@ pub struct Listening {
     pub local: Buffer,
 }
 
+/// Keeps the event loop alive for as long as it is there.
+type Wake = ThreadsafeFunction<(), (), (), Status, false>;
+
 #[napi]
 pub struct Plane {
     plane: FastPath,
+    wake: Arc<Mutex<Option<Wake>>>,
 }
 
 #[napi]
@@ -50,6 +56,7 @@ impl Plane {
             .build_threadsafe_function::<()>()
             .callee_handled::<false>()
             .build()?;
+        let wake = Arc::new(Mutex::new(Some(wake)));
         let options = fastpath::Options {
             workers: options.workers as usize,
             now: options.now,
@@ -59,11 +66,14 @@ impl Plane {
             send_buffer: options.send_buffer as usize,
             relay_buffer: options.relay_buffer as usize,
         };
-        let wake = Box::new(move || {
-            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        let waking = Arc::clone(&wake);
+        let call = Box::new(move || {
+            if let Some(wake) = waking.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
         });
-        let plane = FastPath::new(&options, wake).map_err(|error| Error::from_reason(error.to_string()))?;
-        Ok(Self { plane })
+        let plane = FastPath::new(&options, call).map_err(|error| Error::from_reason(error.to_string()))?;
+        Ok(Self { plane, wake })
     }
 
     #[napi]
@@ -138,6 +148,7 @@ impl Plane {
     #[napi]
     pub fn close(&mut self) {
         self.plane.close();
+        *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
