@@ -75,7 +75,8 @@ export function readGrpcCredentials(prefix: string, { token, tls }: GrpcCredenti
   };
 }
 
-function readClientTls(prefix: string, files: GrpcClientTls): GrpcClientTls {
+/** Reads the files. Throws a ConfigError that names the key, which starts with `prefix`: `relay.credential.tls`. */
+export function readClientTls(prefix: string, files: GrpcClientTls): GrpcClientTls {
   const texts: { -readonly [Name in keyof GrpcClientTls]: GrpcClientTls[Name] } = {};
   for (const name of ["ca", "cert", "key"] as const) {
     const file = files[name];

@@ -42,5 +42,6 @@ export { byteCount, certificateSection, checkCertificate, datagramLimits, stream
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
+export { type NatsAccess, type NatsConfig, natsSection, readNatsAccess } from "./nats.ts";
 export { configReference } from "./reference.ts";
 export { type ConfigNode, configTree } from "./tree.ts";
