@@ -16,6 +16,8 @@ export interface Trial {
   readonly duplicated: number;
   readonly corrupt: number;
   readonly misdelivered: number;
+  /** Whether packets went out past the generator's own UDP layer. */
+  readonly raw: boolean;
   readonly generatorDrops: number;
   readonly generatorIdle: number;
   readonly latencyUs: { readonly p50: number; readonly p99: number };
@@ -81,11 +83,10 @@ export class Loadgen {
     return this.#run<Memory>("hold", server, load);
   }
 
-  /** What the generator does with no server between its two sockets, packets per second. */
-  async itself(): Promise<number> {
+  /** What the generator does with no server between its two sockets. */
+  async itself(): Promise<Trial> {
     const command = [LOADGEN, "self", "--core", `${this.#core}`, "--measure", "1"];
-    const trial = JSON.parse(await capture(command, { signal: this.#signal, timeoutMs: LIMIT_MS })) as Trial;
-    return trial.deliveredPps;
+    return JSON.parse(await capture(command, { signal: this.#signal, timeoutMs: LIMIT_MS })) as Trial;
   }
 
   async #run<T>(command: string, server: Server, args: readonly string[]): Promise<T> {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isApart, runApart } from "./apart.ts";
 import type { Case } from "./cases.ts";
 import { LOADGEN, Loadgen } from "./loadgen.ts";
 import { type Cores, chooseCores, commit, describeMachine, load } from "./machine.ts";
@@ -18,6 +19,8 @@ const say = (line: string): void => console.error(`bench: ${line}`);
 async function main(): Promise<void> {
   process.chdir(join(import.meta.dirname, ".."));
   const options = parseOptions(process.argv.slice(2));
+  await Loadgen.build(new AbortController().signal);
+  if (!isApart()) return runApart(LOADGEN);
   const results = new ResultFile(RESULTS);
   const stopping = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -35,7 +38,6 @@ async function main(): Promise<void> {
 }
 
 async function runAll(options: Options, results: ResultFile, directory: string, signal: AbortSignal): Promise<void> {
-  await Loadgen.build(signal);
   const cores = chooseCores();
   const loadgen = new Loadgen(cores.generator, signal);
   const fleet = new Fleet(cores.server, directory, signal);
@@ -63,7 +65,9 @@ async function introduce(cores: Cores, loadgen: Loadgen, options: Options): Prom
   console.log(`servers on core ${cores.server}, generator on core ${cores.generator}; ${options.rounds} rounds`);
   if (!cores.apart) say("only one core: servers and generator take it from each other, so the figures say little");
   if (load() > BUSY_LOAD) say(`the machine is busy (load ${load().toFixed(2)}): expect noise, and go by the ratios`);
-  console.log(`the generator alone: ${Math.round(await loadgen.itself())} packets/s\n`);
+  const { deliveredPps, raw } = await loadgen.itself();
+  const how = raw ? "packet socket" : "UDP socket";
+  console.log(`the generator alone, sending through a ${how}: ${Math.round(deliveredPps)} packets/s\n`);
 }
 
 /** Ours first, then what it is set beside. The same objects on each call. */

@@ -1,6 +1,7 @@
 //! The command line: each command runs one measurement and prints one JSON object.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,14 @@ use clap::{Args, Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::batch::{Endpoint, MAX_RUN, SLOT};
+use crate::endpoint::Endpoint;
 use crate::flow::{Credentials, Flow, MAX_FLOWS, client_address};
 use crate::forward;
+use crate::namespace;
 use crate::process::{cpu_micros, pin, resident_bytes};
+use crate::raw::RawSocket;
 use crate::search::{Limits, search};
+use crate::send::{MAX_RUN, SLOT};
 use crate::session::Session;
 use crate::stun::{Builder, HEADER_LEN, attr, channel_header, kind};
 use crate::tag::HEAD;
@@ -42,6 +46,36 @@ pub enum Command {
     Itself(SelfArgs),
     /// Serve as a bare recvmmsg/sendmmsg forwarder that speaks enough TURN, without authentication
     Forward(ForwardArgs),
+    /// Run a command in a network namespace of its own, in which the generator's sends cost it less
+    Apart(ApartArgs),
+}
+
+/// How single packets are sent; runs always go through a UDP socket.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Via {
+    /// Through a packet socket where that can be had, otherwise through a UDP socket
+    Auto,
+    Socket,
+    Raw,
+}
+
+#[derive(Args)]
+pub struct Sending {
+    #[arg(long, value_enum, default_value = "auto")]
+    via: Via,
+    /// Packets of one flow sent back to back with UDP GSO
+    #[arg(long, default_value_t = 1)]
+    run: usize,
+    /// Receive runs joined (UDP GRO), as the server sent them
+    #[arg(long)]
+    gro: bool,
+}
+
+#[derive(Args)]
+pub struct ApartArgs {
+    #[arg(trailing_var_arg = true, required = true)]
+    command: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -87,9 +121,8 @@ pub struct Load {
     /// Application bytes in a packet
     #[arg(long, default_value_t = 200)]
     size: usize,
-    /// Packets of one flow sent back to back with UDP GSO
-    #[arg(long, default_value_t = 1)]
-    run: usize,
+    #[command(flatten)]
+    sending: Sending,
 }
 
 #[derive(Args)]
@@ -145,8 +178,8 @@ pub struct SelfArgs {
     flows: usize,
     #[arg(long, default_value_t = 200)]
     size: usize,
-    #[arg(long, default_value_t = 1)]
-    run: usize,
+    #[command(flatten)]
+    sending: Sending,
     #[arg(long)]
     rate: Option<f64>,
     #[arg(long, default_value_t = 3.0)]
@@ -174,6 +207,7 @@ pub fn run(command: Command) -> Outcome {
             pin_to(args.core)?;
             Ok(forward::serve(args.listen)?)
         }
+        Command::Apart(args) => Err(namespace::run_apart(&args.command).into()),
     }
 }
 
@@ -199,13 +233,13 @@ fn run_rate(args: &RateArgs) -> Outcome {
 
 /// Sets the flows up, runs `measure`, and releases them.
 fn with_traffic(load: &Load, measure: impl FnOnce(&mut Traffic) -> Outcome) -> Outcome {
-    check_load(load.flows, load.size, load.run)?;
+    check_load(load.flows, load.size, load.sending.run)?;
     let mut session = session(&load.target, load.flows, load.mode == Mode::Channel)?;
     if load.mode != Mode::Binding {
         session.establish(SETUP_WINDOW, SETUP_LIMIT)?;
     }
     let mut traffic = traffic(&session, load)?;
-    traffic.run = load.run;
+    apply(&load.sending, &mut traffic)?;
     traffic.server_pid = load.target.server_pid;
     let outcome = measure(&mut traffic);
     session.release(SETUP_WINDOW, SETUP_LIMIT)?;
@@ -302,7 +336,7 @@ fn run_hold(args: &AllocateArgs) -> Outcome {
 }
 
 fn run_self(args: &SelfArgs) -> Outcome {
-    check_load(args.flows, args.size, args.run)?;
+    check_load(args.flows, args.size, args.sending.run)?;
     pin_to(args.core)?;
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
     let (client, peer) = (Endpoint::bind(any)?, Endpoint::bind(any)?);
@@ -315,7 +349,7 @@ fn run_self(args: &SelfArgs) -> Outcome {
         channel: None,
     });
     let mut traffic = Traffic::new(&client, &peer, lanes.collect(), Shape::Payload, args.size);
-    traffic.run = args.run;
+    apply(&args.sending, &mut traffic)?;
     let trial = traffic.run(Plan {
         rate: args.rate,
         warmup: Duration::from_millis(200),
@@ -331,6 +365,20 @@ fn session(target: &Target, flows: usize, with_channels: bool) -> Result<Session
         password: target.password.clone(),
     };
     Ok(Session::new(target.server, credentials, flows, with_channels)?)
+}
+
+fn apply(sending: &Sending, traffic: &mut Traffic) -> Outcome {
+    traffic.run = sending.run;
+    traffic.raw = match sending.via {
+        Via::Socket => None,
+        Via::Auto => RawSocket::open().ok(),
+        Via::Raw => Some(RawSocket::open().map_err(|error| format!("--via raw: {error}"))?),
+    };
+    if sending.gro {
+        traffic.sink.join_runs()?;
+        traffic.joined = true;
+    }
+    Ok(())
 }
 
 fn check_load(flows: usize, size: usize, run: usize) -> Outcome {

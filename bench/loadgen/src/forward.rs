@@ -10,7 +10,9 @@ use std::net::SocketAddrV4;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use crate::batch::{Endpoint, ReceiveBatch, SLOT, SendBatch};
+use crate::endpoint::Endpoint;
+use crate::receive::ReceiveBatch;
+use crate::send::{SLOT, SendBatch};
 use crate::stun::{
     Builder, CHANNEL_HEADER_LEN, Message, TransactionId, attr, channel_header, kind, parse_channel_data,
 };
@@ -51,7 +53,7 @@ pub fn serve(listen: SocketAddrV4) -> io::Result<()> {
         by_client: HashMap::new(),
         sends: SendBatch::new(BATCH, 1),
     };
-    let mut receives = ReceiveBatch::new(BATCH);
+    let mut receives = ReceiveBatch::new(BATCH, false);
     let mut events = Vec::with_capacity(BATCH);
     loop {
         events.clear();

@@ -1,11 +1,16 @@
 //! Load generator for TURN and STUN servers, and the bare forwarder they are measured against.
 
-mod batch;
 mod commands;
+mod endpoint;
 mod flow;
 mod forward;
+mod namespace;
+mod outlet;
 mod process;
+mod raw;
+mod receive;
 mod search;
+mod send;
 mod session;
 mod stun;
 mod tag;

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::batch::{Endpoint, ReceiveBatch, SendBatch};
+use crate::endpoint::Endpoint;
 use crate::flow::{Credentials, Flow, Step};
+use crate::receive::ReceiveBatch;
+use crate::send::SendBatch;
 use crate::stun::Message;
 
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
@@ -75,7 +77,7 @@ impl Session {
         let mut remaining = waiting.len();
         let mut open = 0;
         let mut sends = SendBatch::new(BATCH, 1);
-        let mut receives = ReceiveBatch::new(BATCH);
+        let mut receives = ReceiveBatch::new(BATCH, false);
         let mut next_check = Instant::now() + RETRANSMIT_AFTER / 4;
 
         while remaining > 0 {

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::batch::{Endpoint, ReceiveBatch, SendBatch};
+use crate::endpoint::Endpoint;
+use crate::outlet::Outlet;
 use crate::process::{cpu_micros, thread_cpu};
+use crate::raw::RawSocket;
+use crate::receive::ReceiveBatch;
 use crate::stun::{HEADER_LEN, Message, attr, header, kind, parse_channel_data};
 use crate::tag::{Arrival, Payload, Sequence, Tag};
 
@@ -47,6 +50,10 @@ pub struct Traffic<'a> {
     pub payload: Payload,
     /// Packets of one flow sent back to back by UDP GSO; 1 sends each on its own.
     pub run: usize,
+    /// Where single packets go out, if not of `source` itself.
+    pub raw: Option<RawSocket>,
+    /// `sink` hands runs up joined.
+    pub joined: bool,
     pub server_pid: Option<u32>,
     epoch: Instant,
     trial: u16,
@@ -92,6 +99,8 @@ pub struct Trial {
     pub misdelivered: u64,
     /// Refused by the kernel at the generator's own send.
     pub refused: u64,
+    /// Whether packets went out past the generator's own UDP layer.
+    pub raw: bool,
     /// Dropped at the generator's own full socket.
     pub generator_drops: u32,
     /// Share of the time in which the generator had nothing to do, 0 to 1.
@@ -147,6 +156,8 @@ impl<'a> Traffic<'a> {
             shape,
             payload: Payload::new(size),
             run: 1,
+            raw: None,
+            joined: false,
             server_pid: None,
             epoch: Instant::now(),
             trial: 0,
@@ -180,6 +191,7 @@ impl<'a> Traffic<'a> {
             corrupt: arrivals.corrupt,
             misdelivered: arrivals.misdelivered,
             refused: sent.refused,
+            raw: self.raw.is_some() && self.run == 1,
             generator_drops: self.sink.drops()? - drops,
             generator_idle: sent.idle.as_secs_f64() / seconds,
             generator_held_up: (1.0 - sent.cpu.as_secs_f64() / sent.elapsed.as_secs_f64()).max(0.0),
@@ -198,8 +210,9 @@ impl<'a> Traffic<'a> {
         self.trial = self.trial.wrapping_add(1);
         let mut sequences = vec![0u32; self.lanes.len()];
         let mut arrivals = Arrivals::new(self.lanes.len());
-        let mut sends = SendBatch::new(SEND_BATCH, self.run);
-        let mut receives = ReceiveBatch::new(RECEIVE_BATCH);
+        let raw = self.raw.take();
+        let mut sends = Outlet::new(self.source, raw.as_ref(), SEND_BATCH, self.run);
+        let mut receives = ReceiveBatch::new(RECEIVE_BATCH, self.joined);
         let run = self.run as u64;
         let (mut messages, mut given_up, mut refused) = (0u64, 0u64, 0u64);
         let mut idle = Duration::ZERO;
@@ -226,7 +239,7 @@ impl<'a> Traffic<'a> {
                     self.push(&mut sends, &mut sequences, now);
                 }
                 if count > 0 {
-                    refused += sends.flush(self.source) as u64;
+                    refused += sends.flush() as u64;
                     messages += count;
                     busy = true;
                 }
@@ -256,18 +269,20 @@ impl<'a> Traffic<'a> {
             elapsed: start.elapsed(),
             cpu: thread_cpu() - cpu,
         };
+        drop(sends);
+        self.raw = raw;
         (sent, arrivals)
     }
 
     /// Adds the next packet, or run of packets, of the next flow in turn.
-    fn push(&mut self, sends: &mut SendBatch, sequences: &mut [u32], now: Instant) {
+    fn push(&mut self, sends: &mut Outlet, sequences: &mut [u32], now: Instant) {
         let index = self.next_lane;
         self.next_lane = (index + 1) % self.lanes.len();
         let lane = &self.lanes[index];
         let length = self.packet_len(lane);
         let segment = (self.run > 1).then_some(length as u16);
         let sent = self.ticks(now);
-        sends.push_run(Some(lane.source), lane.to, segment, |buffer| {
+        sends.push(lane.source, lane.to, segment, |buffer| {
             for packet in buffer.chunks_exact_mut(length).take(self.run) {
                 let tag = Tag {
                     trial: self.trial,

@@ -1,69 +1,19 @@
-//! UDP in batches: one recvmmsg or sendmmsg for many datagrams, each with its own source and destination address.
+//! Sending in batches: one sendmmsg for many datagrams, each with its own source and destination address.
 //!
 //! Every flow is a client of its own to the server under test, told apart by source address (127.1.x.y), yet all share
 //! one socket: IP_PKTINFO chooses the source of each datagram. On the wire there is no difference to one socket a flow,
 //! and one system call carries the datagrams of many flows.
 
-use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
+use crate::endpoint::Endpoint;
 
 /// The largest datagram that is sent or received.
 pub const SLOT: usize = 2048;
 /// The largest run of segments that one UDP GSO send carries.
 pub const MAX_RUN: usize = 16;
-
-const RECEIVE_BUFFER: usize = 16 << 20;
-
-/// A bound, non-blocking UDP socket.
-pub struct Endpoint {
-    fd: OwnedFd,
-    pub local: SocketAddrV4,
-}
-
-impl Endpoint {
-    /// Binds `address`; the receive buffer is made large, so that what is lost was not lost here.
-    pub fn bind(address: SocketAddrV4) -> io::Result<Self> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-        if sockopt::set_socket_recv_buffer_size_force(&fd, RECEIVE_BUFFER).is_err() {
-            sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER)?;
-        }
-        bind(&fd, &address)?;
-        let local = SocketAddrV4::try_from(getsockname(&fd)?)?;
-        Ok(Self { fd, local })
-    }
-
-    /// Datagrams dropped because this socket's receive buffer was full, since it was opened.
-    pub fn drops(&self) -> io::Result<u32> {
-        const SK_MEMINFO_DROPS: usize = 8;
-        let mut info = [0u32; 9];
-        let mut length = mem::size_of_val(&info) as libc::socklen_t;
-        // SAFETY: `info` is writable for `length` bytes, and the kernel writes no more than that.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_MEMINFO,
-                info.as_mut_ptr().cast(),
-                &mut length,
-            )
-        };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(info[SK_MEMINFO_DROPS])
-    }
-}
-
-impl AsFd for Endpoint {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
 
 /// Control data of one message: IP_PKTINFO, then UDP_SEGMENT, laid out once.
 #[repr(C, align(8))]
@@ -184,7 +134,7 @@ impl SendBatch {
             // move and are borrowed mutably here.
             let sent = unsafe {
                 libc::sendmmsg(
-                    endpoint.fd.as_raw_fd(),
+                    endpoint.as_fd().as_raw_fd(),
                     rest.as_mut_ptr(),
                     rest.len() as libc::c_uint,
                     libc::MSG_DONTWAIT,
@@ -202,86 +152,19 @@ impl SendBatch {
     }
 }
 
-/// Room for what one recvmmsg brings.
-pub struct ReceiveBatch {
-    messages: Box<[libc::mmsghdr]>,
-    _vectors: Box<[libc::iovec]>,
-    names: Box<[libc::sockaddr_in]>,
-    buffers: Box<[u8]>,
-    len: usize,
-}
-
-impl ReceiveBatch {
-    pub fn new(capacity: usize) -> Self {
-        let mut messages: Box<[libc::mmsghdr]> = vec![empty_message(); capacity].into();
-        let mut vectors: Box<[libc::iovec]> = vec![empty_vector(); capacity].into();
-        let mut names: Box<[libc::sockaddr_in]> =
-            vec![socket_address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)); capacity].into();
-        let mut buffers: Box<[u8]> = vec![0; SLOT * capacity].into();
-        for index in 0..capacity {
-            vectors[index] = libc::iovec {
-                iov_base: buffers[index * SLOT..].as_mut_ptr().cast(),
-                iov_len: SLOT,
-            };
-            let header = &mut messages[index].msg_hdr;
-            header.msg_iov = &mut vectors[index];
-            header.msg_iovlen = 1;
-            header.msg_name = (&raw mut names[index]).cast();
-            header.msg_namelen = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
-        }
-        Self {
-            messages,
-            _vectors: vectors,
-            names,
-            buffers,
-            len: 0,
-        }
-    }
-
-    /// Takes what has arrived, at most the capacity; 0 when nothing has.
-    pub fn receive(&mut self, endpoint: &Endpoint) -> usize {
-        // SAFETY: each header points into boxed slices of `self`, which are as long as `messages`, never move and are
-        // borrowed mutably here.
-        let received = unsafe {
-            libc::recvmmsg(
-                endpoint.fd.as_raw_fd(),
-                self.messages.as_mut_ptr(),
-                self.messages.len() as libc::c_uint,
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-            )
-        };
-        self.len = usize::try_from(received).unwrap_or(0);
-        self.len
-    }
-
-    /// The datagrams of the last `receive` and who sent them.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddrV4)> {
-        (0..self.len).map(|index| {
-            let length = (self.messages[index].msg_len as usize).min(SLOT);
-            let name = &self.names[index];
-            let from = SocketAddrV4::new(
-                Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr)),
-                u16::from_be(name.sin_port),
-            );
-            (&self.buffers[index * SLOT..][..length], from)
-        })
-    }
-}
-
-fn empty_message() -> libc::mmsghdr {
+pub fn empty_message() -> libc::mmsghdr {
     // SAFETY: mmsghdr is plain data, for which all zeroes (null pointers, no lengths) is a valid value.
     unsafe { mem::zeroed() }
 }
 
-fn empty_vector() -> libc::iovec {
+pub fn empty_vector() -> libc::iovec {
     libc::iovec {
         iov_base: std::ptr::null_mut(),
         iov_len: 0,
     }
 }
 
-fn socket_address(address: SocketAddrV4) -> libc::sockaddr_in {
+pub fn socket_address(address: SocketAddrV4) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
         sin_port: address.port().to_be(),
@@ -295,13 +178,14 @@ fn socket_address(address: SocketAddrV4) -> libc::sockaddr_in {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receive::ReceiveBatch;
 
     fn any() -> Endpoint {
         Endpoint::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).unwrap()
     }
 
     fn receive_all(endpoint: &Endpoint, count: usize) -> Vec<(Vec<u8>, SocketAddrV4)> {
-        let mut batch = ReceiveBatch::new(8);
+        let mut batch = ReceiveBatch::new(8, false);
         let mut all = Vec::new();
         while all.len() < count && batch.receive(endpoint) > 0 {
             all.extend(batch.iter().map(|(bytes, from)| (bytes.to_vec(), from)));
