@@ -1,5 +1,5 @@
 import type { AttributeType } from "./attribute-type.ts";
-import { utf8Decode, utf8DecodeLossy, utf8Length, utf8Write } from "./utf8.ts";
+import { characters, utf8Decode, utf8DecodeLossy, utf8Length, utf8Write } from "./utf8.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./wire.ts";
 
 export function outOfRange(name: string, what: string): RangeError {
@@ -60,10 +60,7 @@ export function byteText(type: number, name: string, max: number): AttributeType
       for (let i = 0; i < value.length; i++) message[at + i] = value.charCodeAt(i);
     },
     read(message, start, end) {
-      if (end - start > max) return undefined;
-      let value = "";
-      for (let i = start; i < end; i++) value += String.fromCharCode(message[i] ?? 0);
-      return value;
+      return end - start > max ? undefined : characters(message, start, end);
     },
   };
 }

@@ -20,6 +20,8 @@ export interface StunMessage {
   readonly unknownRequired: readonly number[];
   /** Known types whose value does not parse: an answer with 400 is due where the attribute matters. */
   readonly malformed: readonly number[];
+  /** Those of `malformed` that are comprehension-required. */
+  readonly malformedRequired: readonly number[];
   /** The value of the first attribute of this type. Undefined when there is none, or it is malformed. */
   get<T>(attribute: AttributeType<T>): T | undefined;
   /** The values of all attributes of this type that are well-formed. */
@@ -60,6 +62,10 @@ const CLOSING: readonly number[] = [
   Attr.Fingerprint.type,
 ];
 
+/** In the place of a value that does not parse. */
+const MALFORMED: unique symbol = Symbol("malformed");
+const FEW = 32;
+
 class DecodedMessage implements StunMessage {
   readonly bytes: Uint8Array;
   readonly method: number;
@@ -67,6 +73,9 @@ class DecodedMessage implements StunMessage {
   readonly legacy: boolean;
   /** Offsets of the attributes that count. */
   readonly #offsets: readonly number[];
+  /** Values that were read as their known type has them, by the index of their offset. */
+  readonly #values: unknown[] = [];
+  #transactionId: Uint8Array | undefined;
 
   constructor(bytes: Uint8Array, offsets: readonly number[]) {
     const type = readU16(bytes, 0);
@@ -78,7 +87,8 @@ class DecodedMessage implements StunMessage {
   }
 
   get transactionId(): Uint8Array {
-    return this.bytes.subarray(this.legacy ? 4 : 8, HEADER_LENGTH);
+    this.#transactionId ??= this.bytes.subarray(this.legacy ? 4 : 8, HEADER_LENGTH);
+    return this.#transactionId;
   }
 
   get types(): readonly number[] {
@@ -90,34 +100,34 @@ class DecodedMessage implements StunMessage {
   }
 
   get malformed(): readonly number[] {
-    return this.#select((type, offset) => {
-      const known = attributeOfType(type);
-      return known !== undefined && this.#read(known, offset) === undefined;
-    });
+    return this.#select((type, index) => this.#isMalformed(type, index));
+  }
+
+  get malformedRequired(): readonly number[] {
+    return this.#select((type, index) => isComprehensionRequired(type) && this.#isMalformed(type, index));
   }
 
   get<T>(attribute: AttributeType<T>): T | undefined {
-    const offset = this.offsetOf(attribute);
-    return offset === undefined ? undefined : this.#read(attribute, offset);
+    const index = this.#indexOf(attribute.type);
+    return index < 0 ? undefined : this.#read(attribute, index);
   }
 
   getAll<T>(attribute: AttributeType<T>): readonly T[] {
     const values: T[] = [];
-    for (const offset of this.#offsets) {
-      if (readU16(this.bytes, offset) !== attribute.type) continue;
-      const value = this.#read(attribute, offset);
+    for (let index = 0; index < this.#offsets.length; index++) {
+      if (this.#typeAt(index) !== attribute.type) continue;
+      const value = this.#read(attribute, index);
       if (value !== undefined) values.push(value);
     }
     return values;
   }
 
   has(attribute: AttributeType<unknown>): boolean {
-    return this.offsetOf(attribute) !== undefined;
+    return this.#indexOf(attribute.type) >= 0;
   }
 
   offsetOf(attribute: AttributeType<unknown>): number | undefined {
-    for (const offset of this.#offsets) if (readU16(this.bytes, offset) === attribute.type) return offset;
-    return undefined;
+    return this.#offsets[this.#indexOf(attribute.type)];
   }
 
   unknownAmong(understood: ReadonlySet<number>): readonly number[] {
@@ -125,21 +135,44 @@ class DecodedMessage implements StunMessage {
   }
 
   /** Types of the first attributes of their type that `wanted` is true for. */
-  #select(wanted: (type: number, offset: number) => boolean): number[] {
-    const seen = new Set<number>();
+  #select(wanted: (type: number, index: number) => boolean): number[] {
+    const { length } = this.#offsets;
+    // Looking for an earlier one of its type takes less than a set, unless there are many.
+    const seen = length > FEW ? new Set<number>() : undefined;
     const selected: number[] = [];
-    for (const offset of this.#offsets) {
-      const type = readU16(this.bytes, offset);
-      if (seen.has(type)) continue;
-      seen.add(type);
-      if (wanted(type, offset)) selected.push(type);
+    for (let index = 0; index < length; index++) {
+      const type = this.#typeAt(index);
+      if (seen === undefined ? this.#indexOf(type) < index : seen.has(type)) continue;
+      seen?.add(type);
+      if (wanted(type, index)) selected.push(type);
     }
     return selected;
   }
 
-  #read<T>(attribute: AttributeType<T>, offset: number): T | undefined {
+  #isMalformed(type: number, index: number): boolean {
+    const known = attributeOfType(type);
+    return known !== undefined && this.#read(known, index) === undefined;
+  }
+
+  #typeAt(index: number): number {
+    return readU16(this.bytes, this.#offsets[index] ?? 0);
+  }
+
+  /** Of the first attribute of the type; -1 when there is none. */
+  #indexOf(type: number): number {
+    for (let index = 0; index < this.#offsets.length; index++) if (this.#typeAt(index) === type) return index;
+    return -1;
+  }
+
+  #read<T>(attribute: AttributeType<T>, index: number): T | undefined {
+    const known = attributeOfType(attribute.type) === attribute;
+    const before = known ? this.#values[index] : undefined;
+    if (before !== undefined) return before === MALFORMED ? undefined : (before as T);
+    const offset = this.#offsets[index] ?? 0;
     const start = offset + 4;
-    return attribute.read(this.bytes, start, start + readU16(this.bytes, offset + 2));
+    const value = attribute.read(this.bytes, start, start + readU16(this.bytes, offset + 2));
+    if (known) this.#values[index] = value ?? MALFORMED;
+    return value;
   }
 }
 

@@ -77,7 +77,23 @@ function readSequence(bytes: Uint8Array, at: number, end: number, length: 2 | 3 
   return surrogate || point < SMALLEST[length] || point > 0x10ffff ? -1 : point;
 }
 
+/** As many arguments as a call may surely have. */
+const CHUNK = 1024;
+
+/** One character, U+0000 to U+00FF, for each byte from `start` to `end`. */
+export function characters(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start > CHUNK) return characters(bytes, start, start + CHUNK) + characters(bytes, start + CHUNK, end);
+  // Several times as fast as putting the text together one by one.
+  return Reflect.apply(String.fromCharCode, undefined, bytes.subarray(start, end));
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if ((bytes[i] ?? 0) >= 0x80) return false;
+  return true;
+}
+
 function decode(bytes: Uint8Array, start: number, end: number, lenient: boolean): string | undefined {
+  if (isAscii(bytes, start, end)) return characters(bytes, start, end);
   let text = "";
   for (let i = start; i < end; ) {
     const lead = bytes[i] ?? 0;

@@ -43,7 +43,7 @@ export class AllocateAttempts {
   readonly #attempts = new Map<string, Attempt>();
 
   get(client: ClientTuple): { readonly request: AuthenticatedRequest } | undefined {
-    return this.#attempts.get(tupleKey(client));
+    return this.#attempts.size === 0 ? undefined : this.#attempts.get(tupleKey(client));
   }
 
   /** Starts to make the allocation. Takes from the quota of its owner. */
@@ -133,7 +133,7 @@ export class AllocateAttempts {
 
   #complete(core: Core, attempt: Attempt, now: Millis): void {
     const { plan, sockets, failures, reserved } = attempt;
-    const request = { ...attempt.request, now };
+    const request = at(attempt.request, now);
     if (sockets.length === 0) {
       this.#fail(core, attempt, ErrorCode.InsufficientCapacity, now);
       return;
@@ -153,7 +153,7 @@ export class AllocateAttempts {
 
   #fail(core: Core, attempt: Attempt, code: number, now: Millis): void {
     this.#discard(core, attempt, now);
-    refuse(core, { ...attempt.request, now }, code);
+    refuse(core, at(attempt.request, now), code);
   }
 
   #discard(core: Core, attempt: Attempt, now: Millis): void {
@@ -166,6 +166,11 @@ export class AllocateAttempts {
     const { tenant, user } = identity.owner;
     core.out.event({ type: "event", name: "quota-unused", tenant, user, client });
   }
+}
+
+/** The request as it is worked on later. */
+function at({ client, listener, message, identity }: AuthenticatedRequest, now: Millis): AuthenticatedRequest {
+  return { client, listener, message, now, identity };
 }
 
 function failureOf(family: AddressFamily, code: number): AddressErrorCodeValue {

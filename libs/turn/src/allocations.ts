@@ -80,11 +80,17 @@ export class Allocations {
       this.publish(relay);
     }
     this.#byTuple.set(tupleKey(client), allocation);
+    const { tenant, user, kid } = allocation.owner;
     this.#out.event({
       type: "event",
       name: "allocation-created",
-      ...allocation.owner,
-      ...subjectOf(allocation),
+      tenant,
+      user,
+      kid,
+      allocation: allocation.id,
+      client,
+      transport: listener.transport,
+      relayed: sockets.map(({ relayed }) => relayed),
       lifetimeSeconds,
     });
     return allocation;
@@ -108,7 +114,7 @@ export class Allocations {
         client: allocation.client,
         family: socket.family,
         deadline: expiry.at,
-        ...(maxBps === undefined ? {} : { maxBytesPerSecond: maxBps }),
+        maxBytesPerSecond: maxBps,
       },
     });
   }
@@ -140,14 +146,26 @@ export class Allocations {
   }
 
   delete(allocation: Allocation, reason: DeletionReason): void {
-    const subject = subjectOf(allocation);
+    const relayed = [...allocation.relays.values()].map(({ socket }) => socket.relayed);
     for (const relay of allocation.relays.values()) this.#close(relay);
     allocation.relays.clear();
     allocation.channels.clear();
     allocation.channelsByPeer.clear();
     this.#byTuple.delete(tupleKey(allocation.client));
     this.#quotas.release(allocation.owner);
-    this.#out.event({ type: "event", name: "allocation-deleted", ...allocation.owner, ...subject, reason });
+    const { id, client, listener, owner } = allocation;
+    this.#out.event({
+      type: "event",
+      name: "allocation-deleted",
+      tenant: owner.tenant,
+      user: owner.user,
+      kid: owner.kid,
+      allocation: id,
+      client,
+      transport: listener.transport,
+      relayed,
+      reason,
+    });
   }
 
   #close(relay: Relay): void {
@@ -160,18 +178,4 @@ export class Allocations {
     this.#byRelay.delete(relay.socket.id);
     this.#sockets.close(relay.socket);
   }
-}
-
-function subjectOf(allocation: Allocation): {
-  allocation: number;
-  client: ClientTuple;
-  transport: Allocation["listener"]["transport"];
-  relayed: RelaySocket["relayed"][];
-} {
-  return {
-    allocation: allocation.id,
-    client: allocation.client,
-    transport: allocation.listener.transport,
-    relayed: [...allocation.relays.values()].map((relay) => relay.socket.relayed),
-  };
 }

@@ -38,7 +38,7 @@ export class Asks {
 
   /** Whether this very transaction waits already. */
   has(client: ClientTuple, transactionId: Uint8Array): boolean {
-    return this.#transactions.has(transactionKey(client, transactionId));
+    return this.#transactions.size > 0 && this.#transactions.has(transactionKey(client, transactionId));
   }
 
   /** Asks. `resume` is called once, unless the client goes away before. Undefined when too many wait already. */

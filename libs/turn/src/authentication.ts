@@ -6,7 +6,6 @@ import {
   type EncodedAttribute,
   ErrorCode,
   type IntegrityAlgorithm,
-  longTermKey,
   type PasswordAlgorithm,
   PasswordAlgorithmId,
   parseNonceCookie,
@@ -81,7 +80,7 @@ export function authenticate(core: Core, request: Request, answer?: KnownCredent
   if (name === undefined) return refused(ErrorCode.Unauthenticated, "rejected", "user-hash");
   const isOwner = core.allocations.get(client)?.username === name;
   if (!isOwner && core.guesses.exhausted(client.remote.ip, name, now)) return { kind: "throttled" };
-  return verify(core, request, resolution, { username: name, realm, integrity, keyAlgorithm });
+  return verify(core, request, resolution, { username: name, integrity, keyAlgorithm });
 }
 
 /** What a refusal tells beside its code: how to do better (RFC 8489 section 9.2.4). */
@@ -99,18 +98,15 @@ function verify(
   core: Core,
   request: Request,
   credential: KnownCredential,
-  proof: { username: string; realm: string; integrity: IntegrityAlgorithm; keyAlgorithm: KeyAlgorithm },
+  proof: { username: string; integrity: IntegrityAlgorithm; keyAlgorithm: KeyAlgorithm },
 ): AuthResult {
-  const { username, realm, integrity, keyAlgorithm } = proof;
+  const { username, integrity, keyAlgorithm } = proof;
   const { claims } = credential;
   for (const { password, kid = claims.kid } of credential.candidates) {
-    const key = longTermKey({ username, realm, password, algorithm: keyAlgorithm }, core.crypto);
+    const key = core.keys.of(username, password, keyAlgorithm);
     if (checkIntegrity(request.message, integrity, key, core.crypto) !== "valid") continue;
-    const owner = {
-      tenant: claims.tenant,
-      user: claims.user === "" ? username : claims.user,
-      ...(kid === undefined ? {} : { kid }),
-    };
+    core.keys.remember(username, password, keyAlgorithm, key);
+    const owner = { tenant: claims.tenant, user: claims.user === "" ? username : claims.user, kid };
     const identity: Identity = { owner, username, claims, key, algorithm: integrity };
     if (claims.clientIp !== undefined && canonicalIp(claims.clientIp) !== request.client.remote.ip) {
       return { kind: "refused", code: ErrorCode.Forbidden, reason: "client-address", identity };

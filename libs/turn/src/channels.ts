@@ -33,10 +33,13 @@ export function installChannel(
   allocation.channels.set(number, channel);
   allocation.channelsByPeer.set(addressKey(peer), channel);
   publishChannel(core, channel);
+  const { tenant, user, kid } = allocation.owner;
   core.out.event({
     type: "event",
     name: "channel-created",
-    ...allocation.owner,
+    tenant,
+    user,
+    kid,
     allocation: allocation.id,
     relay: relay.socket.id,
     channel: number,
@@ -62,7 +65,7 @@ function publishChannel(core: Core, channel: Channel): void {
       channel: number,
       peer,
       deadline: expiry.at,
-      ...(wireIp === undefined ? {} : { wireIp }),
+      wireIp,
     },
   });
 }

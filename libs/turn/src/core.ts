@@ -7,6 +7,7 @@ import type { ListenerConfig, ResolvedConfig } from "./config.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Guesses } from "./guesses.ts";
 import type { ListenerId } from "./io.ts";
+import type { LongTermKeys } from "./long-term-keys.ts";
 import type { Nonces } from "./nonce.ts";
 import type { OutputQueue } from "./output-queue.ts";
 import type { PeerGuard } from "./peer-guard.ts";
@@ -32,6 +33,7 @@ export interface Core {
   readonly out: OutputQueue;
   readonly deadlines: Deadlines;
   readonly nonces: Nonces;
+  readonly keys: LongTermKeys;
   /** For answers to those who are not authenticated. */
   readonly limiter: SourceLimiter;
   readonly guesses: Guesses;

@@ -5,50 +5,52 @@ export interface Deadline {
   readonly at: Millis;
 }
 
-interface Slot extends Deadline {
+class Slot implements Deadline {
   at: Millis;
   readonly fire: (now: Millis) => void;
   /** Position in the heap; -1 when it is not in it. */
   index: number;
+
+  constructor(at: Millis, fire: (now: Millis) => void, index: number) {
+    this.at = at;
+    this.fire = fire;
+    this.index = index;
+  }
 }
 
 /** All deadlines of a server, the earliest first: a binary heap whose items know their place. */
 export class Deadlines {
   readonly #heap: Slot[] = [];
-  readonly #slots = new WeakMap<Deadline, Slot>();
 
   get size(): number {
     return this.#heap.length;
   }
 
   add(at: Millis, fire: (now: Millis) => void): Deadline {
-    const slot: Slot = { at, fire, index: this.#heap.length };
+    const slot = new Slot(at, fire, this.#heap.length);
     this.#heap.push(slot);
-    this.#slots.set(slot, slot);
     this.#up(slot);
     return slot;
   }
 
   /** Moves a deadline; one that has fired or was removed comes back. */
   move(deadline: Deadline, at: Millis): void {
-    const slot = this.#slots.get(deadline);
-    if (slot === undefined) return;
-    slot.at = at;
-    if (slot.index < 0) {
-      slot.index = this.#heap.length;
-      this.#heap.push(slot);
+    if (!(deadline instanceof Slot)) return;
+    deadline.at = at;
+    if (deadline.index < 0) {
+      deadline.index = this.#heap.length;
+      this.#heap.push(deadline);
     }
-    this.#up(slot);
-    this.#down(slot);
+    this.#up(deadline);
+    this.#down(deadline);
   }
 
   remove(deadline: Deadline | undefined): void {
-    const slot = deadline === undefined ? undefined : this.#slots.get(deadline);
-    if (slot === undefined || slot.index < 0) return;
-    const hole = slot.index;
-    slot.index = -1;
+    if (!(deadline instanceof Slot) || deadline.index < 0) return;
+    const hole = deadline.index;
+    deadline.index = -1;
     const last = this.#heap.pop();
-    if (last === undefined || last === slot) return;
+    if (last === undefined || last === deadline) return;
     this.#place(last, hole);
     this.#up(last);
     this.#down(last);

@@ -1,4 +1,4 @@
-import { Attr, attribute, ErrorCode, isComprehensionRequired, MessageClass, Method } from "@culvert/stun";
+import { Attr, attribute, ErrorCode, MessageClass, Method } from "@culvert/stun";
 import { handleAllocate } from "./allocate.ts";
 import { type AuthRefusal, authenticate, challenge } from "./authentication.ts";
 import type { KnownCredential, RejectedCredential } from "./authenticator.ts";
@@ -9,7 +9,7 @@ import type { Core } from "./core.ts";
 import { handleCreatePermission } from "./create-permission.ts";
 import { handleRefresh } from "./refresh.ts";
 import { refuse } from "./reply.ts";
-import type { AuthenticatedRequest, Request } from "./request.ts";
+import type { AuthenticatedRequest, Identity, Request } from "./request.ts";
 import { sameTransaction } from "./tuple.ts";
 
 const OPEN_REQUESTS: ReadonlyMap<number, (core: Core, request: Request) => void> = new Map([
@@ -135,7 +135,7 @@ function handleProtected(core: Core, request: Request, answer?: KnownCredential 
     if (asked === undefined) core.out.dropped("pending-full");
     return;
   }
-  const authenticated = { ...request, identity: result.identity };
+  const authenticated = identified(request, result.identity);
   if (isAcceptable(core, authenticated)) AUTHENTICATED_REQUESTS.get(message.method)?.(core, authenticated);
 }
 
@@ -151,10 +151,14 @@ function refuseUnauthenticated(core: Core, request: Request, refusal: AuthRefusa
     ...(identity === undefined ? {} : { tenant: identity.owner.tenant }),
   });
   if (identity !== undefined) {
-    refuse(core, { ...request, identity }, code);
+    refuse(core, identified(request, identity), code);
     return;
   }
   refuse(core, request, code, challenge(core, request, code));
+}
+
+function identified({ client, listener, message, now }: Request, identity: Identity): AuthenticatedRequest {
+  return { client, listener, message, now, identity };
 }
 
 /** Answers with 420 or 400 where an attribute is unknown or does not parse (RFC 8489 section 6.3.1). */
@@ -164,7 +168,7 @@ function isAcceptable(core: Core, request: Request | AuthenticatedRequest): bool
     refuse(core, request, ErrorCode.UnknownAttribute, [attribute(Attr.UnknownAttributes, unknown)]);
     return false;
   }
-  if (request.message.malformed.some(isComprehensionRequired)) {
+  if (request.message.malformedRequired.length > 0) {
     refuse(core, request, ErrorCode.BadRequest);
     return false;
   }

@@ -18,6 +18,7 @@ export class Guesses {
 
   /** Whether the source has guessed so often that it has to wait. */
   exhausted(ip: string, username: string, now: Millis): boolean {
+    if (this.#emptyAt.size === 0) return false;
     return take(this.#emptyAt.get(pair(ip, username)) ?? 0, this.#rate, 1, now) === undefined;
   }
 

@@ -83,7 +83,7 @@ export interface AllocationEntry {
   readonly family: AddressFamily;
   readonly deadline: Millis;
   /** Token bucket for each direction, in bytes per second. Absent: no limit. */
-  readonly maxBytesPerSecond?: number;
+  readonly maxBytesPerSecond?: number | undefined;
 }
 
 /** The peer IP address may exchange data with the relay (RFC 8656 section 9). */
@@ -93,12 +93,12 @@ export interface PermissionEntry {
   /** The peer's IP address as the client knows it. */
   readonly ip: string;
   /** The address that packets are sent to and come from where it is another one: an own external address, mapped back. */
-  readonly wireIp?: string;
+  readonly wireIp?: string | undefined;
   readonly deadline: Millis;
   /** Only these ports of the peer: set where the peer is a relay of the own fleet, whose other ports are not peers. */
-  readonly ports?: PortRange;
+  readonly ports?: PortRange | undefined;
   /** Never these ports of the peer: the own listeners, where the peer is an address of this host. */
-  readonly exceptPorts?: readonly number[];
+  readonly exceptPorts?: readonly number[] | undefined;
 }
 
 /**
@@ -111,7 +111,7 @@ export interface ChannelEntry {
   /** 0x4000 to 0x4FFF; for clients of RFC 5766 to 0x7FFE. */
   readonly channel: number;
   readonly peer: PeerAddress;
-  readonly wireIp?: string;
+  readonly wireIp?: string | undefined;
   readonly deadline: Millis;
 }
 

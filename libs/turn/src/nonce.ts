@@ -8,6 +8,16 @@ const CLOCK_SKEW_MS = 30_000;
 const TIME_BYTES = 6;
 const MAC_BYTES = 16;
 
+/** Nonces that were found right before and are remembered, with whom they were made for. */
+const REMEMBERED = 1024;
+
+/** A nonce that is right but for its age. */
+interface Known {
+  readonly madeAt: Millis;
+  readonly ip: string;
+  readonly port: number;
+}
+
 export interface NonceOptions {
   /** The first makes nonces, all are accepted. */
   readonly keys: readonly Uint8Array[];
@@ -25,6 +35,8 @@ export class Nonces {
   readonly #lifetimeMs: number;
   readonly #prefix: string;
   #keys: readonly Uint8Array[];
+  /** The longest there go first. Only right ones get in, so that a flood of others leaves it as it is. */
+  readonly #known = new Map<string, Known>();
 
   constructor(options: NonceOptions, crypto: StunCrypto) {
     this.#crypto = crypto;
@@ -35,6 +47,7 @@ export class Nonces {
 
   setKeys(keys: readonly Uint8Array[]): void {
     this.#keys = keys;
+    this.#known.clear();
   }
 
   make(client: ClientAddress, now: Millis): string {
@@ -53,14 +66,30 @@ export class Nonces {
 
   /** Whether the nonce is one of the fleet's, made for this client, and not too old. */
   check(nonce: string, client: ClientAddress, now: Millis): boolean {
-    if (!nonce.startsWith(this.#prefix)) return false;
+    const madeAt = this.#madeAt(nonce, client);
+    if (madeAt === undefined) return false;
+    const age = now - madeAt;
+    return age >= -CLOCK_SKEW_MS && age < this.#lifetimeMs;
+  }
+
+  /** When a nonce was made for this client by one of the fleet; undefined for all others. */
+  #madeAt(nonce: string, client: ClientAddress): Millis | undefined {
+    const known = this.#known.get(nonce);
+    // A client uses its nonce for all that it asks for in a row.
+    if (known !== undefined) return known.ip === client.ip && known.port === client.port ? known.madeAt : undefined;
+    if (!nonce.startsWith(this.#prefix)) return undefined;
     const token = decodeBase64Url(nonce.slice(this.#prefix.length));
-    if (token?.length !== TIME_BYTES + MAC_BYTES) return false;
+    if (token?.length !== TIME_BYTES + MAC_BYTES) return undefined;
     const time = token.subarray(0, TIME_BYTES);
     const mac = token.subarray(TIME_BYTES);
-    if (!this.#keys.some((key) => timingSafeEqual(this.#mac(key, time, client), mac))) return false;
-    const age = now - time.reduce((value, byte) => value * 256 + byte, 0);
-    return age >= -CLOCK_SKEW_MS && age < this.#lifetimeMs;
+    if (!this.#keys.some((key) => timingSafeEqual(this.#mac(key, time, client), mac))) return undefined;
+    const madeAt = time.reduce((value, byte) => value * 256 + byte, 0);
+    this.#known.set(nonce, { madeAt, ip: client.ip, port: client.port });
+    if (this.#known.size > REMEMBERED) {
+      const [oldest] = this.#known.keys();
+      if (oldest !== undefined) this.#known.delete(oldest);
+    }
+    return madeAt;
   }
 
   #mac(key: Uint8Array, time: Uint8Array, client: ClientAddress): Uint8Array {

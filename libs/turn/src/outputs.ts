@@ -47,7 +47,7 @@ export type Answer =
 export interface Owner {
   readonly tenant: string;
   readonly user: string;
-  readonly kid?: string;
+  readonly kid?: string | undefined;
 }
 
 export type DeletionReason =
@@ -132,8 +132,8 @@ export type TurnEvent =
   | (EventBase<"request"> & {
       readonly method: number;
       readonly transport: ClientTransport;
-      readonly code?: number;
-      readonly tenant?: string;
+      readonly code?: number | undefined;
+      readonly tenant?: string | undefined;
     })
   | (EventBase<"dropped"> & { readonly reason: TurnDropReason })
   | (EventBase<"quota-unused"> & { readonly tenant: string; readonly user: string; readonly client: ClientTuple })

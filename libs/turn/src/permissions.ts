@@ -22,8 +22,10 @@ export function hasRoomForPermissions(
   peers: readonly AllowedPeer[],
   now: Millis,
 ): boolean {
-  const fresh = new Set(peers.filter(({ relay, ip }) => !relay.permissions.has(ip)).map(({ ip }) => ip));
-  const held = [...allocation.relays.values()].reduce((sum, relay) => sum + relay.permissions.size, 0);
+  const fresh = new Set<string>();
+  for (const { relay, ip } of peers) if (!relay.permissions.has(ip)) fresh.add(ip);
+  let held = 0;
+  for (const relay of allocation.relays.values()) held += relay.permissions.size;
   if (held + fresh.size > core.config.limits.permissionsPerAllocation) return false;
   return takeNewPeers(core, allocation, fresh.size, now);
 }
@@ -58,10 +60,13 @@ export function installPermission(core: Core, peer: AllowedPeer, now: Millis): v
   };
   relay.permissions.set(ip, permission);
   publishPermission(core, permission);
+  const { tenant, user, kid } = relay.allocation.owner;
   core.out.event({
     type: "event",
     name: "permission-created",
-    ...relay.allocation.owner,
+    tenant,
+    user,
+    kid,
     allocation: relay.allocation.id,
     relay: relay.socket.id,
     ip,
@@ -112,9 +117,9 @@ function publishPermission(core: Core, permission: Permission): void {
       relay: relay.socket.id,
       ip,
       deadline: expiry.at,
-      ...(wireIp === undefined ? {} : { wireIp }),
-      ...(ports.only === undefined ? {} : { ports: ports.only }),
-      ...(ports.except.length === 0 ? {} : { exceptPorts: ports.except }),
+      wireIp,
+      ports: ports.only,
+      exceptPorts: ports.except.length === 0 ? undefined : ports.except,
     },
   });
 }

@@ -48,8 +48,8 @@ export function send(core: Core, request: Request | AuthenticatedRequest, bytes:
     name: "request",
     method: request.message.method,
     transport: request.listener.transport,
-    ...(code === undefined ? {} : { code }),
-    ...("identity" in request ? { tenant: request.identity.owner.tenant } : {}),
+    code,
+    tenant: "identity" in request ? request.identity.owner.tenant : undefined,
   });
 }
 
@@ -60,20 +60,19 @@ function encode(
   attributes: readonly EncodedAttribute[],
 ): Uint8Array {
   const { message } = request;
+  const identity = "identity" in request ? request.identity : undefined;
+  const { software } = core.config;
   const init: MessageInit = {
     method: message.method,
     class: messageClass,
     transactionId: message.transactionId,
     legacy: message.legacy,
-    attributes,
+    attributes:
+      identity === undefined || software === undefined
+        ? attributes
+        : [...attributes, attribute(Attr.Software, software)],
+    integrity: identity && { key: identity.key, algorithm: identity.algorithm, crypto: core.crypto },
     fingerprint: message.has(Attr.Fingerprint),
   };
-  if (!("identity" in request)) return encodeMessage(init);
-  const { key, algorithm } = request.identity;
-  const { software } = core.config;
-  return encodeMessage({
-    ...init,
-    attributes: software === undefined ? attributes : [...attributes, attribute(Attr.Software, software)],
-    integrity: { key, algorithm, crypto: core.crypto },
-  });
+  return encodeMessage(init);
 }

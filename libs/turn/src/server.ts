@@ -17,6 +17,7 @@ import { dispatch } from "./dispatch.ts";
 import { Guesses } from "./guesses.ts";
 import type { BindResult, ClientTuple, IcmpError, Millis, PeerAddress, RelayId } from "./io.ts";
 import { type AllocationInfo, snapshotOf } from "./listing.ts";
+import { LongTermKeys } from "./long-term-keys.ts";
 import { Nonces } from "./nonce.ts";
 import { OutputQueue } from "./output-queue.ts";
 import type { Answer, Output, Owner } from "./outputs.ts";
@@ -81,6 +82,7 @@ export class TurnServer {
         },
         crypto,
       ),
+      keys: new LongTermKeys(resolved.realm, crypto),
       limiter: new SourceLimiter(
         { perSecond: limits.unauthenticatedPerSecond, burst: limits.unauthenticatedBurst },
         random,

@@ -1,9 +1,16 @@
 import type { TransportAddress } from "@culvert/stun";
 import type { ClientTuple } from "./io.ts";
 
-/** A 5-tuple as a key of maps. */
+let lastClient: ClientTuple | undefined;
+let lastKey = "";
+
+/** A 5-tuple as a key of maps. A request asks for its own several times in a row: the last one is remembered. */
 export function tupleKey(client: ClientTuple): string {
-  return `${client.listener} ${addressKey(client.remote)}`;
+  if (client !== lastClient) {
+    lastKey = `${client.listener} ${addressKey(client.remote)}`;
+    lastClient = client;
+  }
+  return lastKey;
 }
 
 /** A transport address as a key of maps. */
@@ -16,12 +23,16 @@ export function transactionKey(client: ClientTuple, transactionId: Uint8Array): 
   return `${tupleKey(client)} ${hex(transactionId)}`;
 }
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 export function hex(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i] ?? 0];
   return text;
 }
 
 export function sameTransaction(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -20,6 +20,27 @@ describe("a nonce", () => {
     }
   });
 
+  it("that was accepted from one client is still no other's", () => {
+    const lab = new Lab();
+    const client = lab.client();
+    const nonce = nonceOf(client);
+    expect(allocate(client, [], { nonce }).outcome).toBe("success");
+    expect(allocate(lab.client({ port: 1001 }), [], { nonce }).outcome).toBe(438);
+    expect(refresh(client).outcome).toBe("success");
+  });
+
+  it("is checked again where it was forgotten for many others", () => {
+    const lab = new Lab();
+    const first = lab.client();
+    allocate(first);
+    for (let port = 1; port <= 1100; port++) {
+      const other = lab.client({ ip: `8.9.${port >> 8}.${port & 255}`, port });
+      other.challenge();
+      expect(allocate(other).outcome).toBe("success");
+    }
+    expect(refresh(first).outcome).toBe("success");
+  });
+
   it("expires", () => {
     const lab = new Lab({ config: { nonceLifetimeSeconds: 60 } });
     const client = lab.client();
