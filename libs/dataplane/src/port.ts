@@ -1,5 +1,6 @@
 import type { TransportAddress } from "@culvert/stun";
-import type { BindResult, ClientTuple, DataPlaneCommand, IcmpError, ListenerId, Millis, RelayId } from "@culvert/turn";
+import type { BindResult, ClientTuple, IcmpError, ListenerId, Millis, RelayId } from "@culvert/turn";
+import type { MeshControlEvent, MeshCounters, MeshPeerId, MeshSpec, OpenMesh, PlaneCommand } from "./mesh-port.ts";
 
 /**
  * The data plane: it owns the sockets and one flat table, (listener, client address, channel or peer) <-> (relayed port,
@@ -22,6 +23,15 @@ export interface DataPlane {
   setCertificate(listener: ListenerId, certificate: Certificate): void;
 
   /**
+   * Joins the mesh of a fleet: once, after its listeners are open. Rejects with a `ListenError` when the address is taken or
+   * not one of this host, or what is given does not fit together.
+   */
+  openMesh(spec: MeshSpec): Promise<OpenMesh>;
+
+  /** Replaces the secrets of the mesh; see `MeshSpec.secrets`. Throws a `ListenError` when no mesh is open. */
+  setMeshSecrets(secrets: readonly Uint8Array[]): void;
+
+  /**
    * Carries out commands in their order. Never throws for what the network did; that is counted.
    *
    * Table entries may follow their `bind` at once, without waiting for its answer; entries for a relay that is not open
@@ -29,8 +39,11 @@ export interface DataPlane {
    * tie to another client; the end of a client's stream ends that tie too. `SendToPeer` obeys the table: it takes a live
    * allocation and a live permission, and is mapped to the wire as the permission says. A `bind` of a relay that is open
    * on another address fails as "in-use".
+   *
+   * For a relay that was bound under a lease nothing is relayed, either way, past the lease's deadline or before the first
+   * "lease" command for it ("fenced").
    */
-  apply(commands: readonly DataPlaneCommand[]): void;
+  apply(commands: readonly PlaneCommand[]): void;
 
   /** Sets the one consumer of events. Events that come before it is set are lost. */
   onEvents(sink: (events: readonly DataPlaneEvent[]) => void): void;
@@ -38,7 +51,7 @@ export interface DataPlane {
   /** Totals since the start. */
   counters(): DataPlaneCounters;
 
-  /** Totals of one relay since it was bound; undefined when it is not open. */
+  /** Totals of one relay since it was bound, on top of what its `bind` brought along; undefined when it is not open. */
   relayCounters(relay: RelayId): RelayCounters | undefined;
 
   /** Closes every socket. Resolves when all are closed. */
@@ -80,9 +93,19 @@ export type DataPlaneEvent =
    * A STUN message or ChannelData from a client that the table could not answer. `bytes` belong to the receiver. The
    * table answers ChannelData on channels that it has, and Send indications with nothing in them that must be understood
    * but XOR-PEER-ADDRESS, DATA and DONT-FRAGMENT: relays or drops them. Everything else of STUN's shape comes here, and
-   * ChannelData on channels that it does not have. One that came over a stream is without its padding.
+   * ChannelData on channels that it does not have. One that came over a stream is without its padding. While a mesh is open
+   * Send indications of a client that owns nothing here come as well.
+   *
+   * `via` is the relay that it came by, where it came over the mesh: it is not to be forwarded again. All that is sent to
+   * the client goes back by that relay, until the client is heard directly or by another.
    */
-  | { readonly type: "client-input"; readonly client: ClientTuple; readonly bytes: Uint8Array }
+  | {
+      readonly type: "client-input";
+      readonly client: ClientTuple;
+      readonly bytes: Uint8Array;
+      readonly via?: MeshPeerId | undefined;
+    }
+  | MeshControlEvent
   /** A datagram from a peer that the table could not answer, where the implementation hands such up. */
   | {
       readonly type: "peer-input";
@@ -127,6 +150,16 @@ export const DROP_REASONS = [
   "back-pressure",
   /** The kernel refused to send. The packet is among those relayed as well: it was, up to there. */
   "send-failed",
+  /** For a relay whose lease is past its deadline, or not there yet. */
+  "fenced",
+  /** On the mesh's port: not of this version, cut short, or not sealed by the relay and with the secrets that it says. */
+  "mesh-auth",
+  /** A datagram of the mesh that was taken before, or is too old to tell. */
+  "mesh-replay",
+  /** Of a relay that is not registered, or for one. */
+  "mesh-unknown",
+  /** Authentic, but about a frontend, relay or client that it may not name, or for what came over the mesh already. */
+  "mesh-refused",
   /** A stream closed for what it sent, a failed TLS handshake included. */
   "stream-framing",
   /** A stream closed for what it did not send in time. */
@@ -151,6 +184,8 @@ export interface DataPlaneCounters {
   readonly relays: number;
   /** Streams of clients that are open, TLS handshakes included. */
   readonly streams: number;
+  /** All zero where no mesh is open. */
+  readonly mesh: MeshCounters;
 }
 
 /** A listener could not be opened. `message` is one line that names the address and the cause. */

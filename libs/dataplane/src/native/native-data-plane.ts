@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { parseIp, type TransportAddress } from "@culvert/stun";
-import type { BindResult, ClientAddress, ClientTuple, DataPlaneCommand, ListenerId, RelayId } from "@culvert/turn";
+import { formatAddress, parseIp, type TransportAddress } from "@culvert/stun";
+import type { BindResult, ClientAddress, ClientTuple, ListenerId, RelayId } from "@culvert/turn";
 import { type DataPlaneLimits, DEFAULT_LIMITS } from "../limits.ts";
+import type { MeshSpec, OpenMesh, PlaneCommand } from "../mesh-port.ts";
 import { Admission } from "../node/admission.ts";
 import { bindFailure } from "../node/bind-failure.ts";
 import { EventQueue } from "../node/event-queue.ts";
@@ -132,7 +133,15 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     listener.stream.setCertificate(certificate);
   }
 
-  apply(commands: readonly DataPlaneCommand[]): void {
+  openMesh({ local }: MeshSpec): Promise<OpenMesh> {
+    return Promise.reject(new ListenError(`mesh ${formatAddress(local)}: not available`));
+  }
+
+  setMeshSecrets(): void {
+    throw new ListenError("no mesh is open");
+  }
+
+  apply(commands: readonly PlaneCommand[]): void {
     if (this.#closed !== undefined) return;
     for (const command of commands) this.#pack(command);
     this.#flush();
@@ -161,6 +170,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       dropped,
       relays,
       streams: this.#admission.open,
+      mesh: { packetsSent: 0, bytesSent: 0, packetsReceived: 0, bytesReceived: 0, peers: 0, foreignClients: 0 },
     };
   }
 
@@ -268,7 +278,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     return true;
   }
 
-  #pack(command: DataPlaneCommand): void {
+  #pack(command: PlaneCommand): void {
     switch (command.type) {
       case "send":
         if (command.to === "peer") this.#packer.sendToPeer(command);
@@ -279,9 +289,10 @@ class NativeDataPlane implements DataPlane, EventHandlers {
           const { listener } = command.entry.client;
           this.#packer.allocation(this.#numberOf(listener), command.entry);
         } else if (command.entry.kind === "permission") this.#packer.permission(command.entry);
-        else this.#packer.channel(command.entry);
+        else if (command.entry.kind === "channel") this.#packer.channel(command.entry);
         break;
       case "revoke":
+        if (command.key.kind === "foreign" || command.key.kind === "foreign-ports") break;
         this.#packer.revoke(command.key);
         break;
       case "bind":

@@ -1,15 +1,7 @@
-import { parseIp } from "@culvert/stun";
-import type {
-  Bind,
-  BindResult,
-  DataPlaneCommand,
-  ListenerId,
-  RelayId,
-  SendToClient,
-  SendToPeer,
-  Unbind,
-} from "@culvert/turn";
+import { formatAddress, parseIp } from "@culvert/stun";
+import type { Bind, BindResult, ListenerId, RelayId, SendToClient, SendToPeer, Unbind } from "@culvert/turn";
 import { type DataPlaneLimits, DEFAULT_LIMITS } from "../limits.ts";
+import type { MeshSpec, OpenMesh, PlaneCommand } from "../mesh-port.ts";
 import {
   type BoundListener,
   type Certificate,
@@ -94,7 +86,15 @@ class NodeDataPlane implements DataPlane {
     open.setCertificate(certificate);
   }
 
-  apply(commands: readonly DataPlaneCommand[]): void {
+  openMesh({ local }: MeshSpec): Promise<OpenMesh> {
+    return Promise.reject(new ListenError(`mesh ${formatAddress(local)}: not available`));
+  }
+
+  setMeshSecrets(): void {
+    throw new ListenError("no mesh is open");
+  }
+
+  apply(commands: readonly PlaneCommand[]): void {
     if (this.#closed !== undefined) return;
     for (const command of commands) this.#carryOut(command);
   }
@@ -115,6 +115,7 @@ class NodeDataPlane implements DataPlane {
       dropped: { ...dropped },
       relays: this.#table.relays.size - this.#binding.size,
       streams: this.#admission.open,
+      mesh: { packetsSent: 0, bytesSent: 0, packetsReceived: 0, bytesReceived: 0, peers: 0, foreignClients: 0 },
     };
   }
 
@@ -162,16 +163,18 @@ class NodeDataPlane implements DataPlane {
     return true;
   }
 
-  #carryOut(command: DataPlaneCommand): void {
+  #carryOut(command: PlaneCommand): void {
     switch (command.type) {
       case "send":
         if (command.to === "client") this.#sendToClient(command);
         else this.#sendToPeer(command);
         break;
       case "upsert":
+        if (command.entry.kind === "foreign" || command.entry.kind === "foreign-ports") break;
         this.#table.upsert(command.entry, this.#clock());
         break;
       case "revoke":
+        if (command.key.kind === "foreign" || command.key.kind === "foreign-ports") break;
         this.#table.revoke(command.key);
         break;
       case "bind":

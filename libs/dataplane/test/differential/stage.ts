@@ -267,7 +267,11 @@ function packetsOf({ packetsToPeers, packetsToClients, slowPath, dropped }: Data
 }
 
 function difference(before: DataPlaneCounters, after: DataPlaneCounters): Record<string, number> {
-  const flat = ({ dropped, ...rest }: DataPlaneCounters): Record<string, number> => ({ ...rest, ...dropped });
+  const flat = ({ dropped, mesh, ...rest }: DataPlaneCounters): Record<string, number> => ({
+    ...rest,
+    ...mesh,
+    ...dropped,
+  });
   const [old, now] = [flat(before), flat(after)];
   const changed = Object.entries(now).filter(([name, count]) => count !== old[name]);
   return Object.fromEntries(changed.map(([name, count]) => [name, count - (old[name] ?? 0)]).sort());
