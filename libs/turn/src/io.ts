@@ -24,6 +24,9 @@ export type ListenerId = number;
 /** Names one relay socket: one relayed transport address of one allocation, or a reserved one that waits for its owner. */
 export type RelayId = number;
 
+/** Names a lease: the right to relay for a slot of ports, for as long as it is renewed. */
+export type LeaseId = number;
+
 /** The 5-tuple: protocol and server address come with the listener. */
 export interface ClientTuple {
   readonly listener: ListenerId;
@@ -67,6 +70,28 @@ export interface Bind {
   readonly type: "bind";
   readonly relay: RelayId;
   readonly local: LocalAddress;
+  /**
+   * The lease under which it relays: nothing passes past the lease's deadline, and nothing before a `Lease` command has
+   * named it. Absent: always. Binding it again brings it under another one.
+   */
+  readonly lease?: LeaseId | undefined;
+  /** Where its counters begin, for a relay that is restored. Absent: at zero. */
+  readonly counters?: InitialCounters | undefined;
+}
+
+/** Application data that a relay has relayed, in packets and bytes. */
+export interface InitialCounters {
+  readonly packetsToPeers: number;
+  readonly bytesToPeers: number;
+  readonly packetsToClient: number;
+  readonly bytesToClient: number;
+}
+
+/** Sets the time until which relays under the lease may relay. Comes from who keeps the lease. */
+export interface Lease {
+  readonly type: "lease";
+  readonly lease: LeaseId;
+  readonly deadline: Millis;
 }
 
 /** Close a relay socket with all its permissions and channels. Closing one that is not open does nothing. */
@@ -138,7 +163,7 @@ export interface CloseClient {
 }
 
 /** What a data plane carries out. */
-export type DataPlaneCommand = SendToClient | SendToPeer | Bind | Unbind | Upsert | Revoke | CloseClient;
+export type DataPlaneCommand = SendToClient | SendToPeer | Bind | Unbind | Lease | Upsert | Revoke | CloseClient;
 
 /** Why a relay socket could not be opened. */
 export type BindFailure = "in-use" | "unavailable" | "no-descriptors";
