@@ -1,5 +1,5 @@
 import type { TransportAddress } from "@culvert/stun";
-import type { ClientTuple, DataPlaneCommand, ListenerId, Millis, PortRange } from "@culvert/turn";
+import type { ClientTuple, DataPlaneCommand, ListenerId, Millis, PortRange, Revoke, Upsert } from "@culvert/turn";
 
 /** Names a relay that this one exchanges packets with over the mesh. Chosen by the control loop, never used again. */
 export type MeshPeerId = number;
@@ -106,6 +106,14 @@ export interface RevokeForeign {
   readonly key:
     | { readonly kind: "foreign"; readonly client: ClientTuple }
     | { readonly kind: "foreign-ports"; readonly ip: string; readonly ports: PortRange };
+}
+
+/** Whether a command about table entries is one about what other relays own. */
+export function isForeign<T extends Upsert | Revoke | UpsertForeign | RevokeForeign>(
+  command: T,
+): command is Extract<T, UpsertForeign | RevokeForeign> {
+  const { kind } = command.type === "upsert" ? command.entry : command.key;
+  return kind === "foreign" || kind === "foreign-ports";
 }
 
 export type MeshCommand = MeshPeerCommand | MeshPeerGone | MeshSend | Forward | UpsertForeign | RevokeForeign;

@@ -1,7 +1,8 @@
 import { createNodeDataPlane } from "@culvert/dataplane";
-import { describeDataPlaneContract } from "./contract/index.ts";
+import { describeDataPlaneContract, describeFleetContract } from "./contract/index.ts";
+import type { CreateHarness } from "./contract/world.ts";
 
-describeDataPlaneContract("node", (limits) => {
+const create: CreateHarness = (limits) => {
   let now = 1_700_000_000_000;
   return {
     plane: createNodeDataPlane({ clock: () => now, ...limits }),
@@ -10,4 +11,7 @@ describeDataPlaneContract("node", (limits) => {
       now += ms;
     },
   };
-});
+};
+
+describeDataPlaneContract("node", create);
+describeFleetContract("node", create);

@@ -1,4 +1,5 @@
 import type { ClientTuple } from "@culvert/turn";
+import type { MeshPeer } from "./mesh-link.ts";
 import type { Channel, Relay } from "./relay.ts";
 
 /** A 5-tuple that owns relays: at most one of each address family (RFC 8656 section 7.2, ADDITIONAL-ADDRESS-FAMILY). */
@@ -6,11 +7,14 @@ export class Client {
   readonly tuple: ClientTuple;
   relay4: Relay | undefined;
   relay6: Relay | undefined;
+  /** The relay of the mesh by way of which it is reached; undefined: directly. */
+  via: MeshPeer | undefined;
   /** Of both relays. */
   readonly channels: Map<number, Channel> = new Map();
 
-  constructor(tuple: ClientTuple) {
+  constructor(tuple: ClientTuple, via: MeshPeer | undefined) {
     this.tuple = tuple;
+    this.via = via;
   }
 
   /** Channel numbers are unique per client: one that the other relay had is now this one's. */

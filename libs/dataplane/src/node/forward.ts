@@ -1,7 +1,8 @@
 import { beginsAsChannelData, CHANNEL_HEADER_LENGTH, type RelayedData, readSendIndication } from "@culvert/stun";
-import type { ClientAddress, ListenerId, Millis, PeerAddress } from "@culvert/turn";
+import type { ClientAddress, ClientTuple, LeaseId, ListenerId, Millis, PeerAddress } from "@culvert/turn";
 import type { Clock, DropReason } from "../port.ts";
 import type { Client } from "./client.ts";
+import type { MeshPeer } from "./mesh-link.ts";
 import { channelData, dataIndication, isSendIndication, isStun, stunOnly } from "./messages.ts";
 import { type Permission, permits, type Relay } from "./relay.ts";
 import type { Tally } from "./tally.ts";
@@ -14,19 +15,38 @@ export interface ClientSide {
   relay(to: ClientAddress, bytes: Uint8Array): DropReason | undefined;
 }
 
-/** What became of a client's message: answered here (relayed or dropped), or something for the control loop. */
-export type Verdict = "done" | "up";
+/** The way to clients that are behind other relays. */
+export interface MeshSide {
+  readonly isOpen: boolean;
+  /** Whether it is an address of the mesh, which no peer is at. */
+  bars(ip: string, port: number): boolean;
+  reply(to: MeshPeer, client: ClientTuple, bytes: Uint8Array): DropReason | undefined;
+}
+
+/** What became of a client's message: dropped as none, answered here (relayed or dropped), or something for the control loop. */
+export type Verdict = "malformed" | "done" | "up";
+
+export interface ForwarderOptions {
+  readonly clock: Clock;
+  readonly tally: Tally;
+  readonly listeners: ReadonlyMap<ListenerId, ClientSide>;
+  readonly leases: ReadonlyMap<LeaseId, Millis>;
+}
 
 /** What the table answers by itself: data between clients and peers, both ways. */
 export class Forwarder {
   readonly #clock: Clock;
   readonly #tally: Tally;
   readonly #listeners: ReadonlyMap<ListenerId, ClientSide>;
+  readonly #leases: ReadonlyMap<LeaseId, Millis>;
+  readonly #mesh: MeshSide;
 
-  constructor(clock: Clock, tally: Tally, listeners: ReadonlyMap<ListenerId, ClientSide>) {
+  constructor({ clock, tally, listeners, leases }: ForwarderOptions, mesh: MeshSide) {
     this.#clock = clock;
     this.#tally = tally;
     this.#listeners = listeners;
+    this.#leases = leases;
+    this.#mesh = mesh;
   }
 
   /** One datagram, or one frame of a stream, from a client that may own no relay. */
@@ -34,8 +54,10 @@ export class Forwarder {
     if (beginsAsChannelData(bytes)) return this.#channelData(bytes, client);
     if (!isStun(bytes)) {
       this.#tally.drop("malformed");
-      return "done";
+      return "malformed";
     }
+    // Another relay may own the client.
+    if (client === undefined && this.#mesh.isOpen) return "up";
     const indication = isSendIndication(bytes) ? readSendIndication(bytes) : undefined;
     if (indication === undefined) return "up";
     this.#sendIndication(indication, client);
@@ -67,7 +89,7 @@ export class Forwarder {
     const end = CHANNEL_HEADER_LENGTH + length;
     if (end > bytes.length) {
       this.#tally.drop("malformed");
-      return "done";
+      return "malformed";
     }
     const channel = client?.channels.get(bytes.readUInt16BE(0));
     if (channel === undefined) return "up";
@@ -100,18 +122,21 @@ export class Forwarder {
     data: Uint8Array,
     now: Millis,
   ): void {
-    const reason = this.#refusal(relay, permission, port, now) ?? this.#sendToPeer(relay, wireIp, port, data, now);
+    const refusal = this.#refusal(relay, permission, port, now);
+    const reason = refusal ?? this.#sendToPeer(relay, wireIp, port, data, now);
     if (reason === undefined) this.#tally.toPeer(data.length, relay.tally);
     else this.#tally.drop(reason, relay.tally);
   }
 
   #sendToPeer(relay: Relay, wireIp: string, port: number, data: Uint8Array, now: Millis): DropReason | undefined {
+    if (this.#mesh.bars(wireIp, port)) return "no-permission";
     if (relay.bucketToPeers?.take(data.length, now) === false) return "rate-limited";
     return relay.socket.send(data, wireIp, port);
   }
 
   #refusal(relay: Relay, permission: Permission | undefined, port: number, now: Millis): DropReason | undefined {
     if (relay.client === undefined) return "no-allocation";
+    if (relay.lease !== undefined && (this.#leases.get(relay.lease) ?? 0) <= now) return "fenced";
     if (relay.deadline <= now) return "expired";
     if (permission === undefined) return "no-permission";
     if (permission.deadline <= now) return "expired";
@@ -134,6 +159,10 @@ export class Forwarder {
       channel !== undefined && channel.deadline > now
         ? channelData(channel.number, bytes, side.stream)
         : dataIndication(permission.ip, port, bytes);
-    return message === undefined ? "malformed" : side.relay(client.tuple.remote, message);
+    if (message === undefined) return "malformed";
+    const { via } = client;
+    return via === undefined || via.gone
+      ? side.relay(client.tuple.remote, message)
+      : this.#mesh.reply(via, client.tuple, message);
   }
 }

@@ -16,8 +16,12 @@ export function listenError({ transport, local }: ListenerSpec, cause: string, e
 }
 
 export function fromErrno(spec: ListenerSpec, error: unknown): ListenError {
-  const code = errnoOf(error);
-  return listenError(spec, CAUSES[code] ?? oneLine(error), error);
+  return listenError(spec, causeOf(error), error);
+}
+
+/** Why an address could not be bound, in one line. */
+export function causeOf(error: unknown): string {
+  return CAUSES[errnoOf(error)] ?? oneLine(error);
 }
 
 export function errnoOf(error: unknown): string {

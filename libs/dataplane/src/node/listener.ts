@@ -8,6 +8,8 @@ import type { Tally } from "./tally.ts";
 /** An open listener. */
 export interface Listener extends ClientSide {
   readonly local: TransportAddress;
+  /** Whether the client's own connection ends here. Of datagrams nobody can tell. */
+  serves(client: ClientAddress): boolean;
   /** A reply of the control loop. */
   send(to: ClientAddress, bytes: Uint8Array): DropReason | undefined;
   closeClient(client: ClientAddress): void;

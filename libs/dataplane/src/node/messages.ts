@@ -15,6 +15,8 @@ const POOLED = { allocate: Buffer.allocUnsafe } as const;
 const PADDED = { ...POOLED, padded: true } as const;
 
 const SEND_INDICATION = messageType(Method.Send, MessageClass.Indication);
+const DATA_INDICATION = messageType(Method.Data, MessageClass.Indication);
+const BINDING_REQUEST = messageType(Method.Binding, MessageClass.Request);
 
 /** Whether a datagram, or a frame, has the shape of a STUN message; RFC 3489's have no magic cookie. */
 export const isStun = (bytes: Buffer): boolean =>
@@ -26,6 +28,13 @@ export const isStun = (bytes: Buffer): boolean =>
 /** `bytes` are to be STUN by `isStun`. */
 export const isSendIndication = (bytes: Buffer): boolean =>
   bytes.readUInt16BE(0) === SEND_INDICATION && bytes.readUInt32BE(4) === MAGIC_COOKIE;
+
+/** Of a message that may be of any shape. */
+export const isDataIndication = (bytes: Buffer): boolean =>
+  bytes.length >= HEADER_LENGTH && bytes.readUInt16BE(0) === DATA_INDICATION;
+
+/** Of a message that a data plane cannot answer. */
+export const isBindingRequest = (bytes: Buffer): boolean => bytes.readUInt16BE(0) === BINDING_REQUEST;
 
 /** For a listener that only serves STUN: why a message is dropped; undefined when it goes up. */
 export function stunOnly(bytes: Buffer): DropReason | undefined {

@@ -1,7 +1,17 @@
-import { formatAddress, parseIp } from "@culvert/stun";
-import type { Bind, BindResult, ListenerId, RelayId, SendToClient, SendToPeer, Unbind } from "@culvert/turn";
+import { parseIp, type TransportAddress } from "@culvert/stun";
+import type {
+  Bind,
+  BindResult,
+  ClientTuple,
+  ListenerId,
+  RelayId,
+  SendToClient,
+  SendToPeer,
+  Unbind,
+} from "@culvert/turn";
 import { type DataPlaneLimits, DEFAULT_LIMITS } from "../limits.ts";
-import type { MeshSpec, OpenMesh, PlaneCommand } from "../mesh-port.ts";
+import { checkMesh, checkSecrets, meshError } from "../mesh/spec.ts";
+import { isForeign, type MeshSpec, type OpenMesh, type PlaneCommand } from "../mesh-port.ts";
 import {
   type BoundListener,
   type Certificate,
@@ -9,17 +19,20 @@ import {
   type DataPlane,
   type DataPlaneCounters,
   type DataPlaneEvent,
+  type DropReason,
   ListenError,
   type ListenerSpec,
   type RelayCounters,
 } from "../port.ts";
 import { Admission } from "./admission.ts";
 import { bindFailure } from "./bind-failure.ts";
-import type { Client } from "./client.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Forwarder } from "./forward.ts";
-import { errnoOf, fromErrno, listenError } from "./listen-error.ts";
+import { causeOf, errnoOf, fromErrno, listenError } from "./listen-error.ts";
 import type { Listener, ListenerContext } from "./listener.ts";
+import { Paths } from "./mesh-clients.ts";
+import type { MeshPeer } from "./mesh-link.ts";
+import { NodeMesh } from "./node-mesh.ts";
 import { Relay } from "./relay.ts";
 import { StreamListener } from "./stream-listener.ts";
 import { Table } from "./table.ts";
@@ -46,13 +59,16 @@ class NodeDataPlane implements DataPlane {
   readonly #limits: DataPlaneLimits;
   readonly #tally: Tally = new Tally();
   readonly #events: EventQueue = new EventQueue();
-  readonly #table: Table = new Table();
+  readonly #table: Table;
   readonly #listeners: Map<ListenerId, Listener> = new Map();
+  readonly #specs: Map<ListenerId, ListenerSpec> = new Map();
   /** Of those that are open or about to be. */
   readonly #listenerIds: Set<ListenerId> = new Set();
   /** Relays whose socket is not bound yet. Their table entries wait with them. */
   readonly #binding: Set<Relay> = new Set();
   readonly #forwarder: Forwarder;
+  readonly #mesh: NodeMesh;
+  #meshOpened = false;
   readonly #admission: Admission;
   #closed: Promise<void> | undefined;
 
@@ -60,7 +76,18 @@ class NodeDataPlane implements DataPlane {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#admission = new Admission(this.#limits.maxStreams, this.#limits.maxStreamsPerSource);
-    this.#forwarder = new Forwarder(clock, this.#tally, this.#listeners);
+    const paths = new Paths(this.#limits.maxMeshPaths);
+    this.#table = new Table(paths);
+    const parts = { clock, tally: this.#tally, listeners: this.#listeners, table: this.#table };
+    this.#mesh = new NodeMesh({
+      ...parts,
+      limits: this.#limits,
+      events: this.#events,
+      paths,
+      fromClient: (client, bytes, via) => void this.#takeMessage(client, bytes, via),
+      fromPeer: (relayed, peer, bytes) => this.#fromPeer(relayed, peer, bytes),
+    });
+    this.#forwarder = new Forwarder({ ...parts, leases: this.#table.leases }, this.#mesh);
   }
 
   async listen(spec: ListenerSpec): Promise<BoundListener> {
@@ -77,6 +104,7 @@ class NodeDataPlane implements DataPlane {
       throw listenError(spec, "the data plane is closed");
     }
     this.#listeners.set(spec.id, listener);
+    this.#specs.set(spec.id, { ...spec, local: listener.local });
     return { id: spec.id, local: listener.local };
   }
 
@@ -86,12 +114,24 @@ class NodeDataPlane implements DataPlane {
     open.setCertificate(certificate);
   }
 
-  openMesh({ local }: MeshSpec): Promise<OpenMesh> {
-    return Promise.reject(new ListenError(`mesh ${formatAddress(local)}: not available`));
+  async openMesh(spec: MeshSpec): Promise<OpenMesh> {
+    if (this.#closed !== undefined) throw meshError(spec, "the data plane is closed");
+    if (this.#meshOpened) throw meshError(spec, "a mesh is open already");
+    const checked = checkMesh(spec, (id) => this.#specs.get(id));
+    this.#meshOpened = true;
+    const opened = await this.#mesh.open(spec.local, checked).catch((error: unknown) => {
+      this.#meshOpened = false;
+      throw meshError(spec, causeOf(error), error);
+    });
+    if (this.#closed !== undefined) {
+      await this.#mesh.close();
+      throw meshError(spec, "the data plane is closed");
+    }
+    return opened;
   }
 
-  setMeshSecrets(): void {
-    throw new ListenError("no mesh is open");
+  setMeshSecrets(secrets: readonly Uint8Array[]): void {
+    this.#mesh.setSecrets(checkSecrets(secrets));
   }
 
   apply(commands: readonly PlaneCommand[]): void {
@@ -115,7 +155,7 @@ class NodeDataPlane implements DataPlane {
       dropped: { ...dropped },
       relays: this.#table.relays.size - this.#binding.size,
       streams: this.#admission.open,
-      mesh: { packetsSent: 0, bytesSent: 0, packetsReceived: 0, bytesReceived: 0, peers: 0, foreignClients: 0 },
+      mesh: this.#mesh.counters(),
     };
   }
 
@@ -135,14 +175,15 @@ class NodeDataPlane implements DataPlane {
     const relays = [...this.#table.relays.values()];
     for (const relay of relays) this.#table.remove(relay);
     this.#listeners.clear();
-    await Promise.all([...listeners.map((one) => one.close()), ...relays.map((relay) => relay.socket.close())]);
+    const sockets = relays.map((relay) => relay.socket.close());
+    await Promise.all([this.#mesh.close(), ...listeners.map((one) => one.close()), ...sockets]);
   }
 
   async #open(spec: ListenerSpec): Promise<Listener> {
     const listener = spec.id;
     const clients = this.#table.clientsOf(listener);
     const take = (bytes: Buffer, ip: string, port: number): boolean =>
-      this.#take(spec, clients.get(ip, port), bytes, ip, port);
+      this.#takeMessage({ listener, remote: { ip, port } }, bytes, undefined, spec.mode);
     const context: ListenerContext = { spec, limits: this.#limits, tally: this.#tally, take };
     if (spec.transport === "udp") return UdpListener.open(context);
     return StreamListener.open({
@@ -154,13 +195,29 @@ class NodeDataPlane implements DataPlane {
     });
   }
 
-  #take(spec: ListenerSpec, client: Client | undefined, bytes: Buffer, ip: string, port: number): boolean {
-    const verdict = spec.mode === "stun" ? this.#forwarder.stunOnly(bytes) : this.#forwarder.fromClient(bytes, client);
+  /** True when it was handed up. */
+  #takeMessage(tuple: ClientTuple, bytes: Buffer, via?: MeshPeer, mode?: ListenerSpec["mode"]): boolean {
+    const owner = this.#table.client(tuple);
+    const verdict = mode === "stun" ? this.#forwarder.stunOnly(bytes) : this.#forwarder.fromClient(bytes, owner);
+    if (verdict === "malformed") return false;
+    if (this.#mesh.isOpen) {
+      this.#mesh.heard(tuple, owner, via, verdict === "up");
+      const foreign = verdict === "up" && owner === undefined && via === undefined;
+      if (foreign && this.#mesh.forwardForeign(tuple, bytes)) return false;
+    }
     if (verdict === "done") return false;
     this.#tally.slowPath += 1;
-    const tuple = client?.tuple ?? { listener: spec.id, remote: { ip, port } };
-    this.#events.push({ type: "client-input", client: tuple, bytes });
+    const client = owner?.tuple ?? tuple;
+    const event = { type: "client-input", client, bytes } as const;
+    this.#events.push(via === undefined ? event : { ...event, via: via.id });
     return true;
+  }
+
+  /** A datagram of a peer that came over the mesh. */
+  #fromPeer(relayed: TransportAddress, { ip, port }: TransportAddress, bytes: Buffer): void {
+    const relay = this.#table.relayAt(relayed);
+    if (relay === undefined) this.#tally.drop("no-allocation");
+    else this.#forwarder.fromPeer(relay, bytes, ip, port);
   }
 
   #carryOut(command: PlaneCommand): void {
@@ -170,12 +227,16 @@ class NodeDataPlane implements DataPlane {
         else this.#sendToPeer(command);
         break;
       case "upsert":
-        if (command.entry.kind === "foreign" || command.entry.kind === "foreign-ports") break;
-        this.#table.upsert(command.entry, this.#clock());
+        if (isForeign(command)) this.#mesh.carryOut(command);
+        else this.#table.upsert(command.entry, this.#clock());
         break;
       case "revoke":
-        if (command.key.kind === "foreign" || command.key.kind === "foreign-ports") break;
-        this.#table.revoke(command.key);
+        if (isForeign(command)) this.#mesh.carryOut(command);
+        else this.#table.revoke(command.key);
+        break;
+      case "lease":
+        if (command.deadline > 0) this.#table.leases.set(command.lease, command.deadline);
+        else this.#table.leases.delete(command.lease);
         break;
       case "bind":
         this.#bind(command);
@@ -186,13 +247,22 @@ class NodeDataPlane implements DataPlane {
       case "close":
         this.#listeners.get(command.client.listener)?.closeClient(command.client.remote);
         break;
+      default:
+        this.#mesh.carryOut(command);
     }
   }
 
   #sendToClient({ client, bytes }: SendToClient): void {
-    const listener = this.#listeners.get(client.listener);
-    const reason = listener === undefined ? "unknown-client" : listener.send(client.remote, bytes);
+    const reason = this.#way(client)(bytes);
     if (reason !== undefined) this.#tally.drop(reason);
+  }
+
+  /** How a client is reached. */
+  #way(client: ClientTuple): (bytes: Uint8Array) => DropReason | undefined {
+    const via = this.#mesh.isOpen ? this.#mesh.pathOf(client) : undefined;
+    if (via !== undefined) return (bytes) => this.#mesh.reply(via, client, bytes);
+    const listener = this.#listeners.get(client.listener);
+    return (bytes) => (listener === undefined ? "unknown-client" : listener.send(client.remote, bytes));
   }
 
   #sendToPeer({ relay: id, peer, bytes }: SendToPeer): void {
@@ -201,11 +271,13 @@ class NodeDataPlane implements DataPlane {
     else this.#forwarder.toPeer(relay, peer, bytes);
   }
 
-  #bind({ relay: id, local }: Bind): void {
+  #bind(command: Bind): void {
+    const { relay: id, local } = command;
     const known = this.#table.relays.get(id);
     if (known !== undefined) {
-      if (this.#binding.has(known)) return;
       const same = known.local.ip === local.ip && known.local.port === local.port;
+      if (same) known.lease = command.lease;
+      if (this.#binding.has(known)) return;
       this.#bound(id, same ? { ok: true } : { ok: false, reason: "in-use" });
       return;
     }
@@ -220,7 +292,7 @@ class NodeDataPlane implements DataPlane {
       },
       (error) => queueMicrotask(() => this.#afterBind(relay, error)),
     );
-    const relay = new Relay(id, local, socket);
+    const relay = new Relay(command, socket);
     this.#table.relays.set(id, relay);
     this.#binding.add(relay);
   }
@@ -228,7 +300,8 @@ class NodeDataPlane implements DataPlane {
   #afterBind(relay: Relay, error: NodeJS.ErrnoException | undefined): void {
     this.#binding.delete(relay);
     if (this.#table.relays.get(relay.id) !== relay) return;
-    if (error !== undefined) this.#table.remove(relay);
+    if (error === undefined) this.#table.opened(relay);
+    else this.#table.remove(relay);
     const reason = bindFailure(errnoOf(error));
     this.#bound(relay.id, error === undefined ? { ok: true } : { ok: false, reason });
   }

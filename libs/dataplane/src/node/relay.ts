@@ -1,6 +1,8 @@
 import type {
   AllocationEntry,
+  Bind,
   ChannelEntry,
+  LeaseId,
   LocalAddress,
   Millis,
   PermissionEntry,
@@ -40,7 +42,8 @@ export class Relay {
   readonly id: RelayId;
   readonly local: LocalAddress;
   readonly socket: UdpSocket;
-  readonly tally: RelayTally = new RelayTally();
+  readonly tally: RelayTally;
+  lease: LeaseId | undefined;
   /** Whose it is; undefined before the allocation entry, and after the client's stream has ended. */
   client: Client | undefined;
   deadline: Millis = 0;
@@ -53,9 +56,11 @@ export class Relay {
   readonly channels: Map<number, Channel> = new Map();
   readonly #channelByWire: AddressMap<Channel> = new AddressMap();
 
-  constructor(id: RelayId, local: LocalAddress, socket: UdpSocket) {
-    this.id = id;
+  constructor({ relay, local, lease, counters }: Bind, socket: UdpSocket) {
+    this.id = relay;
     this.local = local;
+    this.lease = lease;
+    this.tally = new RelayTally(counters);
     this.socket = socket;
   }
 

@@ -77,6 +77,10 @@ export class StreamListener implements Listener {
     return { ip: address.address, port: address.port };
   }
 
+  serves({ ip, port }: ClientAddress): boolean {
+    return this.#streams.get(ip, port) !== undefined;
+  }
+
   send(to: ClientAddress, bytes: Uint8Array): DropReason | undefined {
     const stream = this.#streams.get(to.ip, to.port);
     return stream === undefined ? "unknown-client" : stream.reply(bytes);

@@ -1,7 +1,17 @@
-import type { AddressFamily } from "@culvert/stun";
-import type { AllocationEntry, ClientTuple, ListenerId, Millis, RelayId, Revoke, TableEntry } from "@culvert/turn";
+import type { AddressFamily, TransportAddress } from "@culvert/stun";
+import type {
+  AllocationEntry,
+  ClientTuple,
+  LeaseId,
+  ListenerId,
+  Millis,
+  RelayId,
+  Revoke,
+  TableEntry,
+} from "@culvert/turn";
 import { AddressMap } from "./address-map.ts";
 import { Client } from "./client.ts";
+import type { Paths } from "./mesh-clients.ts";
 import type { Relay } from "./relay.ts";
 
 const slot = (family: AddressFamily): "relay4" | "relay6" => (family === 4 ? "relay4" : "relay6");
@@ -9,7 +19,30 @@ const slot = (family: AddressFamily): "relay4" | "relay6" => (family === 4 ? "re
 /** Which client owns which relay, and what may pass between them. */
 export class Table {
   readonly relays: Map<RelayId, Relay> = new Map();
+  /** Until when relays under a lease may relay. */
+  readonly leases: Map<LeaseId, Millis> = new Map();
   readonly #clients: Map<ListenerId, AddressMap<Client>> = new Map();
+  readonly #byAddress: AddressMap<Relay> = new AddressMap();
+  readonly #paths: Paths;
+
+  constructor(paths: Paths) {
+    this.#paths = paths;
+  }
+
+  client({ listener, remote }: ClientTuple): Client | undefined {
+    return this.#clients.get(listener)?.get(remote.ip, remote.port);
+  }
+
+  /** The relay whose socket is bound to the address. */
+  relayAt({ ip, port }: TransportAddress): Relay | undefined {
+    return this.#byAddress.get(ip, port);
+  }
+
+  /** Its socket is bound. */
+  opened(relay: Relay): void {
+    const { ip, port } = relay.socket.local;
+    this.#byAddress.set(ip, port, relay);
+  }
 
   /** The clients of a listener that own a relay. */
   clientsOf(listener: ListenerId): AddressMap<Client> {
@@ -39,11 +72,14 @@ export class Table {
   remove(relay: Relay): void {
     this.#detach(relay);
     if (this.relays.get(relay.id) === relay) this.relays.delete(relay.id);
+    if (!relay.socket.open) return;
+    const { ip, port } = relay.socket.local;
+    this.#byAddress.delete(ip, port, relay);
   }
 
   /** The client is gone: whoever comes from its address next is another one. */
   forgetClient({ listener, remote }: ClientTuple): void {
-    const client = this.#clients.get(listener)?.get(remote.ip, remote.port);
+    const client = this.client({ listener, remote });
     if (client?.relay4 !== undefined) this.#detach(client.relay4);
     if (client?.relay6 !== undefined) this.#detach(client.relay6);
   }
@@ -61,7 +97,7 @@ export class Table {
     if (displaced !== undefined) this.#detach(displaced);
     client = clients.get(ip, port);
     if (client === undefined) {
-      client = new Client(entry.client);
+      client = new Client(entry.client, this.#paths.get(entry.client, now));
       clients.set(ip, port, client);
     }
     client[slot(entry.family)] = relay;

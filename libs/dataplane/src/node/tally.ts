@@ -1,3 +1,4 @@
+import type { InitialCounters } from "@culvert/turn";
 import { DROP_REASONS, type DropReason, type RelayCounters } from "../port.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -14,6 +15,10 @@ export class RelayTally implements Mutable<RelayCounters> {
   packetsToClient = 0;
   bytesToClient = 0;
   dropped = 0;
+
+  constructor(initial?: InitialCounters) {
+    Object.assign(this, initial);
+  }
 }
 
 /** The totals of a data plane. */
@@ -23,11 +28,25 @@ export class Tally {
   packetsToClients = 0;
   bytesToClients = 0;
   slowPath = 0;
+  meshPacketsSent = 0;
+  meshBytesSent = 0;
+  meshPacketsReceived = 0;
+  meshBytesReceived = 0;
   readonly dropped: Record<DropReason, number> = noDrops();
 
   drop(reason: DropReason, relay?: RelayTally): void {
     this.dropped[reason] += 1;
     if (relay !== undefined) relay.dropped += 1;
+  }
+
+  meshSent(bytes: number): void {
+    this.meshPacketsSent += 1;
+    this.meshBytesSent += bytes;
+  }
+
+  meshReceived(bytes: number): void {
+    this.meshPacketsReceived += 1;
+    this.meshBytesReceived += bytes;
   }
 
   toPeer(bytes: number, relay: RelayTally): void {

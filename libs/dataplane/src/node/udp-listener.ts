@@ -40,6 +40,10 @@ export class UdpListener implements Listener {
     return this.#socket.local;
   }
 
+  serves(): boolean {
+    return false;
+  }
+
   send(to: ClientAddress, bytes: Uint8Array): DropReason | undefined {
     return this.#socket.send(bytes, to.ip, to.port);
   }

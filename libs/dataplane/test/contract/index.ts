@@ -2,7 +2,11 @@ import { describe } from "vitest";
 import { relaySockets } from "./binding.ts";
 import { clientInput } from "./client-input.ts";
 import { countersAndRates } from "./counters.ts";
+import { leases } from "./leases.ts";
 import { listeners } from "./listeners.ts";
+import { meshForwarding } from "./mesh.ts";
+import { meshAttacks } from "./mesh-attacks.ts";
+import { meshPeerSide } from "./mesh-peer-side.ts";
 import { streams } from "./streams.ts";
 import { relayTable } from "./table.ts";
 import { tlsListeners } from "./tls.ts";
@@ -20,5 +24,15 @@ export function describeDataPlaneContract(name: string, create: CreateHarness): 
     countersAndRates(create);
     streams(create);
     tlsListeners(create);
+  });
+}
+
+/** What every data plane does as a member of a fleet, with edges of the same kind. */
+export function describeFleetContract(name: string, create: CreateHarness): void {
+  describe(`${name} data plane in a fleet`, () => {
+    leases(create);
+    meshForwarding(create, create);
+    meshAttacks(create);
+    meshPeerSide(create);
   });
 }

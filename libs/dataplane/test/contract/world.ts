@@ -5,9 +5,10 @@ import type {
   DataPlaneLimits,
   DropReason,
   ListenerSpec,
+  PlaneCommand,
 } from "@culvert/dataplane";
 import type { AddressFamily, TransportAddress } from "@culvert/stun";
-import type { BindResult, ClientTuple, DataPlaneCommand, Millis, PortRange, RelayId } from "@culvert/turn";
+import type { Bind, BindResult, ClientTuple, Millis, PortRange, RelayId } from "@culvert/turn";
 import { expect, onTestFinished } from "vitest";
 import { Inbox } from "./inbox.ts";
 import { type ConnectOptions, StreamEndpoint } from "./stream-endpoint.ts";
@@ -82,24 +83,27 @@ export class World {
     return endpoint;
   }
 
-  apply(...commands: DataPlaneCommand[]): void {
+  apply(...commands: PlaneCommand[]): void {
     this.plane.apply(commands);
   }
 
-  async bind(relay: RelayId, local: TransportAddress): Promise<BindResult> {
-    this.apply({ type: "bind", relay, local });
+  async bind(relay: RelayId, local: TransportAddress, options: Partial<Bind> = {}): Promise<BindResult> {
+    this.apply({ type: "bind", relay, local, ...options });
     const event = await this.event("bound");
     expect(event.relay).toBe(relay);
     return event.result;
   }
 
   /** A relay socket that nobody owns yet. */
-  async relay(ip: string = LOOPBACK[4]): Promise<{ readonly id: RelayId; readonly address: TransportAddress }> {
+  async relay(
+    ip: string = LOOPBACK[4],
+    options: Partial<Bind> = {},
+  ): Promise<{ readonly id: RelayId; readonly address: TransportAddress }> {
     for (;;) {
       const probe = await UdpEndpoint.open(ip);
       await probe.close();
       const id = this.#nextId++;
-      const result = await this.bind(id, probe.address);
+      const result = await this.bind(id, probe.address, options);
       if (result.ok) return { id, address: probe.address };
       // Someone else on this host took the port in between.
       expect(result.reason).toBe("in-use");
