@@ -1,4 +1,6 @@
 export { createMemoryBus, MemoryBroker, MemoryBus } from "./memory.ts";
+export { createNatsBus, NatsBus } from "./nats/bus.ts";
+export type { NatsOptions } from "./nats/link.ts";
 export {
   BusError,
   type BusErrorCode,
