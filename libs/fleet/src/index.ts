@@ -1,0 +1,10 @@
+export { Consent } from "./consent.ts";
+export { ContactLog } from "./contact-log.ts";
+export { FleetClock, type TimeSample } from "./fleet-clock.ts";
+export type * from "./keeper-io.ts";
+export { fleetKeys, hkdf, type KeyPurpose, nextRotation, nonceKeys } from "./keys.ts";
+export { type LeaseTimes, leaseTimes } from "./lease-times.ts";
+export { SlotKeeper } from "./slot-keeper.ts";
+export { cutSlots, parseSlot, type SlotName, type SlotRange, slotName } from "./slots.ts";
+export { ownerHasStopped, type Witness } from "./takeover.ts";
+export type * from "./types.ts";
