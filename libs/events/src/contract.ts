@@ -1,3 +1,5 @@
+export { describeUsageLogContract, type UsageLogFixture, usageEvent } from "./usage/contract.ts";
+
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type BusMessage, type EventBus, MAX_PAYLOAD } from "./port.ts";
 import { subjectToken } from "./subject.ts";
