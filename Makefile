@@ -39,10 +39,26 @@ bench: ## Benchmarks beside a peer, in one run (ONLY=name,... QUICK=1)
 	@node_modules/.bin/tsc -b
 	@exec $(TSX) bench/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
+.PHONY: bench-soak
+bench-soak: ## A minute of everything the relay can take, with allocations coming and going: nothing leaks, every packet is accounted for
+	@scripts/prepare bench
+	@scripts/build-native
+	@node_modules/.bin/tsc -b
+	@exec $(TSX) bench/soak.ts
+
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers and the TURN server (ONLY=target, SECONDS_PER_TARGET=60)
+fuzz: ## Fuzz the parsers, the TURN server and the native data plane (ONLY=target, SECONDS_PER_TARGET=60)
 	@scripts/prepare fuzz
-	@exec $(TSX) fuzz/run.ts --seconds $(SECONDS_PER_TARGET) $(if $(ONLY),--target $(ONLY))
+ifeq ($(filter native-%,$(ONLY)),)
+	@$(TSX) fuzz/run.ts --seconds $(SECONDS_PER_TARGET) $(if $(ONLY),--target $(ONLY))
+endif
+ifeq ($(filter-out native-%,$(ONLY)),)
+	@exec scripts/fuzz-native $(SECONDS_PER_TARGET) $(ONLY)
+endif
+
+.PHONY: sanitize
+sanitize: ## The native data plane's tests under AddressSanitizer and ThreadSanitizer
+	@exec scripts/sanitize
 
 .PHONY: generate
 generate: ## Write libs/contracts/src/generated from proto/, and the tables of docs/guides/configuration.md

@@ -13,7 +13,7 @@ export default defineConfig({
     projects: [
       // Cores without sockets or clocks.
       project("unit", [
-        "libs/{stun,turn,credentials,rendezvous,testkit,config,runtime,telemetry}/test/**/*.test.ts",
+        "libs/{stun,turn,credentials,fleet,rendezvous,testkit,config,runtime,telemetry}/test/**/*.test.ts",
         "scripts/**/*.test.ts",
         "{bench,fuzz}/test/**/*.test.ts",
       ]),

@@ -18,10 +18,22 @@ export interface Trial {
   readonly misdelivered: number;
   /** Whether packets went out past the generator's own UDP layer. */
   readonly raw: boolean;
-  readonly generatorDrops: number;
   readonly generatorIdle: number;
+  readonly generatorCores: number;
   readonly latencyUs: { readonly p50: number; readonly p99: number };
   readonly serverCpuUsPerPacket: number | null;
+  readonly serverCores: number | null;
+}
+
+/** Everything that one call of the generator did to a server. */
+export interface Account {
+  readonly allocations: number;
+  /** Retransmissions included. */
+  readonly requests: number;
+  /** Datagrams dropped at the generator's own full sockets. */
+  readonly socketDrops: number;
+  /** Packets of `size` application bytes each. */
+  readonly totals: { readonly sent: number; readonly delivered: number; readonly size: number };
 }
 
 export interface Found {
@@ -69,10 +81,27 @@ export class Loadgen {
     return found;
   }
 
-  async rate(server: Server, load: readonly string[], rate: number, measure: number): Promise<Trial> {
-    const trial = await this.#run<Trial>("rate", server, [...load, "--rate", `${rate}`, "--measure", `${measure}`]);
-    checkIntact(trial, server);
-    return trial;
+  /** At `rate` packets per second, or without one at as many as the generator can. */
+  async rate(server: Server, load: readonly string[], rate: number | undefined, measure: number): Promise<Trial> {
+    return (await this.account(server, load, rate, measure)).trial;
+  }
+
+  /** As `rate`, with everything that was done for it. */
+  async account(
+    server: Server,
+    load: readonly string[],
+    rate: number | undefined,
+    measure: number,
+  ): Promise<Account & { readonly trial: Trial }> {
+    const timing = [...(rate === undefined ? [] : ["--rate", `${rate}`]), "--measure", `${measure}`];
+    const account = await this.#run<Account & { readonly trial: Trial }>("rate", server, [...load, ...timing]);
+    checkIntact(account.trial, server);
+    return account;
+  }
+
+  /** Sets allocations up, sends through them and releases them, for so many seconds. */
+  churn(server: Server, load: readonly string[], time: number): Promise<Account> {
+    return this.#run<Account>("churn", server, [...load, "--time", `${time}`]);
   }
 
   allocate(server: Server, load: readonly string[]): Promise<Setups> {

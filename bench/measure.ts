@@ -34,6 +34,7 @@ const MEASURES: Readonly<Record<Case["kind"], Measure>> = {
   setup: measureSetups,
   memory: measureMemory,
   steady: measureSteady,
+  workers: measureWorkers,
 };
 
 export function measure(bench: Case, context: Context): Promise<readonly Figure[]> {
@@ -107,6 +108,32 @@ async function measureSteady(bench: Case, context: Context): Promise<readonly Fi
   return [
     { bench: bench.name, unit: "packets/s", samples: delivered, note },
     { bench: `${bench.name}-cpu`, unit: "us CPU/packet", samples: trials.map((all) => all.map(cpuOf)), note },
+  ];
+}
+
+/**
+ * Two workers against one, on two cores of which the generator needs one. Its share is subtracted: what was delivered is set
+ * against the cores that were left for the server.
+ */
+async function measureWorkers(bench: Case, context: Context): Promise<readonly Figure[]> {
+  const full = await interleave(context, context.rounds, async (server) => {
+    const trial = await context.loadgen.rate(server, bench.load, undefined, context.measure);
+    const left = server.spec.spread ? 2 - trial.generatorCores : 1;
+    context.progress(
+      `${bench.name} ${server.spec.version}: ${describe(trial)}, ${left.toFixed(2)} cores left for it, ` +
+        `${(trial.serverCores ?? Number.NaN).toFixed(2)} used`,
+    );
+    return trial.deliveredPps / left;
+  });
+  const rate = bench.rate ?? FIRST_RATE;
+  const steady = await interleave(context, context.rounds, async (server) => {
+    const trial = await context.loadgen.rate(server, bench.load, rate, context.measure);
+    context.progress(`${bench.name} ${server.spec.version}: ${describe(trial)}`);
+    return cpuOf(trial);
+  });
+  return [
+    { bench: bench.name, unit: "packets/s per core left", samples: full, note: "as many as the generator sends" },
+    { bench: `${bench.name}-cpu`, unit: "us CPU/packet", samples: steady, note: `at ${rate} packets/s` },
   ];
 }
 

@@ -16,14 +16,14 @@ export interface Running {
 /** Every process this run started and that has not ended. */
 const running = new Set<Running>();
 
-/** Starts a process that goes on until it is stopped, on one core. */
+/** Starts a process that goes on until it is stopped, on these cores. */
 export function startPinned(
-  core: number,
+  cores: readonly number[],
   command: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Running {
   // taskset replaces itself with the command, so the process id is the command's.
-  const child = spawn("taskset", ["-c", `${core}`, ...command], {
+  const child = spawn("taskset", ["-c", cores.join(","), ...command], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });

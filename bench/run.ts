@@ -40,7 +40,7 @@ async function main(): Promise<void> {
 async function runAll(options: Options, results: ResultFile, directory: string, signal: AbortSignal): Promise<void> {
   const cores = chooseCores();
   const loadgen = new Loadgen(cores.generator, signal);
-  const fleet = new Fleet(cores.server, directory, signal);
+  const fleet = new Fleet(cores, directory, signal);
   await introduce(cores, loadgen, options);
 
   const known = specifications();
@@ -82,18 +82,18 @@ function specifications(): Readonly<Record<Case["against"], readonly ServerSpec[
         flags.split(/\s+/).filter((flag) => flag !== ""),
       ),
     );
-  return { peers: [own, ...peers], floor: [own, forwarder(LOADGEN)] };
+  return { peers: [own, ...peers], floor: [own, forwarder(LOADGEN)], workers: [ours(commit(), { workers: 2 }), own] };
 }
 
 /** The servers that run, each started when it is first needed. An idle one takes no CPU. */
 class Fleet {
   readonly #started = new Map<ServerSpec, Server>();
-  readonly #core: number;
+  readonly #cores: Cores;
   readonly #directory: string;
   readonly #signal: AbortSignal;
 
-  constructor(core: number, directory: string, signal: AbortSignal) {
-    this.#core = core;
+  constructor(cores: Cores, directory: string, signal: AbortSignal) {
+    this.#cores = cores;
     this.#directory = directory;
     this.#signal = signal;
   }
@@ -114,7 +114,7 @@ class Fleet {
   }
 
   async #start(spec: ServerSpec): Promise<Server> {
-    const server = await start(spec, this.#core, mkdtempSync(join(this.#directory, "server-")), this.#signal);
+    const server = await start(spec, this.#cores, mkdtempSync(join(this.#directory, "server-")), this.#signal);
     this.#started.set(spec, server);
     return server;
   }

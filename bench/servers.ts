@@ -2,8 +2,10 @@ import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Cores } from "./machine.ts";
 import { type Running, startPinned } from "./processes.ts";
 
 const HOST = "127.0.0.1";
@@ -19,6 +21,8 @@ export interface ServerSpec {
   readonly version: string;
   readonly role: "ours" | "peer" | "floor";
   readonly command: (port: number, directory: string) => readonly string[];
+  /** Runs on the generator's core, too. */
+  readonly spread?: boolean;
 }
 
 export interface Server extends Running {
@@ -26,22 +30,32 @@ export interface Server extends Running {
   readonly address: string;
 }
 
-export function ours(commit: string): ServerSpec {
+export interface OursOptions {
+  /** Threads of the native data plane, which then run on all cores. Default: one, on the servers' core. */
+  readonly workers?: number;
+  /** Port of /metrics, which is off where there is none. */
+  readonly opsPort?: number;
+}
+
+export function ours(commit: string, options: OursOptions = {}): ServerSpec {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  const { workers } = options;
+  const threads = workers === undefined ? "" : `, ${workers} workers`;
   return {
     name: "culvert",
-    version: `${version} (${commit}), ${DATA_PLANE} data plane`,
+    version: `${version} (${commit}), ${DATA_PLANE} data plane${threads}`,
     role: "ours",
+    spread: workers !== undefined,
     command(port, directory) {
       const file = join(directory, "culvert.yaml");
       // JSON is YAML too.
-      writeFileSync(file, JSON.stringify({ relay: relayConfig(port) }, null, 2));
+      writeFileSync(file, JSON.stringify({ relay: relayConfig(port, options) }, null, 2));
       return [process.execPath, "cli/bin/culvert.js", "relay", "--config", file];
     },
   };
 }
 
-function relayConfig(port: number): object {
+function relayConfig(port: number, { workers, opsPort }: OursOptions): object {
   return {
     realm: REALM,
     listeners: [{ transport: "udp", ip: HOST, port }],
@@ -49,8 +63,8 @@ function relayConfig(port: number): object {
     ports: { min: 10_000, max: 19_999 },
     auth: { users: [USER] },
     peers: { dangerouslyAllow: ["127.0.0.0/8"] },
-    dataPlane: { kind: DATA_PLANE },
-    ops: { enabled: false },
+    dataPlane: { kind: DATA_PLANE, ...(workers !== undefined && { workers }) },
+    ops: opsPort === undefined ? { enabled: false } : { host: HOST, port: opsPort },
     logLevel: "error",
   };
 }
@@ -105,9 +119,10 @@ export function forwarder(loadgen: string): ServerSpec {
 }
 
 /** Starts a server and waits until it answers a Binding request. */
-export async function start(spec: ServerSpec, core: number, directory: string, signal: AbortSignal): Promise<Server> {
+export async function start(spec: ServerSpec, cores: Cores, directory: string, signal: AbortSignal): Promise<Server> {
   const port = await freePort();
-  const running = startPinned(core, spec.command(port, directory), { NODE_ENV: "production" });
+  const allowed = spec.spread ? [cores.server, cores.generator] : [cores.server];
+  const running = startPinned(allowed, spec.command(port, directory), { NODE_ENV: "production" });
   let ended = false;
   void running.ended.then(() => {
     ended = true;
@@ -123,6 +138,18 @@ export async function start(spec: ServerSpec, core: number, directory: string, s
     await delay(100, undefined, { signal });
   }
   return { ...running, spec, address: `${HOST}:${port}` };
+}
+
+/** A TCP port that was free a moment ago. */
+export async function freeTcpPort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, HOST);
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("a TCP server has no port");
+  return address.port;
 }
 
 async function freePort(): Promise<number> {

@@ -42,3 +42,17 @@ need_apt() {
 # A rustup proxy without a toolchain answers to its name only, so ask for a version.
 has_cargo() { cargo --version >/dev/null 2>&1; }
 need_cargo() { has_cargo || fail "a working cargo is missing: install Rust 1.85 or newer (rustup, or the packages cargo and rustc)"; }
+
+rustc_host() { rustc -vV | sed -n 's/^host: //p'; }
+# missing_for_sanitizers: what building with a sanitizer lacks, in a few words. Nothing when all is there.
+missing_for_sanitizers() {
+  if ! has_cargo; then
+    echo "a working cargo is missing (Rust 1.85 or newer, from rustup)"
+  elif [ "$(uname -s)" != Linux ]; then
+    echo "the native data plane runs on Linux only"
+  elif ! command -v c++ >/dev/null; then
+    echo "a C++ compiler is missing (for libFuzzer)"
+  elif ! compgen -G "$(rustc --print target-libdir)/librustc-*_rt.asan.a" >/dev/null; then
+    echo "this Rust comes without sanitizers (rustup's does for x86-64 and AArch64 Linux)"
+  fi
+}

@@ -1,14 +1,16 @@
 //! The command line: each command runs one measurement and prints one JSON object.
 
 use std::error::Error;
-use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use clap::{Args, Parser, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::args::{
+    AllocateArgs, ChurnArgs, Command, Direction, Load, Mode, PATIENCE, RateArgs, SETUP_WINDOW, SearchArgs, SelfArgs,
+    Sending, Target, Via,
+};
 use crate::endpoint::Endpoint;
 use crate::flow::{Credentials, Flow, MAX_FLOWS, client_address};
 use crate::forward;
@@ -20,181 +22,14 @@ use crate::send::{MAX_RUN, SLOT};
 use crate::session::Session;
 use crate::stun::{Builder, HEADER_LEN, attr, channel_header, kind};
 use crate::tag::HEAD;
-use crate::traffic::{Lane, Plan, Shape, Traffic};
+use crate::traffic::{Lane, Shape, Traffic};
+use crate::trial::{Plan, Totals};
 
-const SETUP_WINDOW: usize = 32;
 const SETUP_LIMIT: Duration = Duration::from_secs(60);
+/// A server that is offered more than it can take loses requests too, and none may be given up: its state would stay.
+const CHURN_ATTEMPTS: u8 = 100;
 
 type Outcome = Result<(), Box<dyn Error>>;
-
-#[derive(Parser)]
-#[command(
-    name = "loadgen",
-    about = "Loads a TURN server over loopback and counts what comes out"
-)]
-pub enum Command {
-    /// Find the highest rate with less loss than --max-loss
-    Search(SearchArgs),
-    /// Send at one rate, or as fast as possible
-    Rate(RateArgs),
-    /// Count authenticated set-ups (Allocate, CreatePermission, ChannelBind) a second
-    Allocate(AllocateArgs),
-    /// Hold allocations and tell the server's memory for each
-    Hold(AllocateArgs),
-    /// What the generator does on its own, from its client socket straight to its peer socket
-    #[command(name = "self")]
-    Itself(SelfArgs),
-    /// Serve as a bare recvmmsg/sendmmsg forwarder that speaks enough TURN, without authentication
-    Forward(ForwardArgs),
-    /// Run a command in a network namespace of its own, in which the generator's sends cost it less
-    Apart(ApartArgs),
-}
-
-/// How single packets are sent; runs always go through a UDP socket.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Via {
-    /// Through a packet socket where that can be had, otherwise through a UDP socket
-    Auto,
-    Socket,
-    Raw,
-}
-
-#[derive(Args)]
-pub struct Sending {
-    #[arg(long, value_enum, default_value = "auto")]
-    via: Via,
-    /// Packets of one flow sent back to back with UDP GSO
-    #[arg(long, default_value_t = 1)]
-    run: usize,
-    /// Receive runs joined (UDP GRO), as the server sent them
-    #[arg(long)]
-    gro: bool,
-}
-
-#[derive(Args)]
-pub struct ApartArgs {
-    #[arg(trailing_var_arg = true, required = true)]
-    command: Vec<OsString>,
-}
-
-#[derive(Args)]
-pub struct Target {
-    /// Server address, IPv4
-    #[arg(long)]
-    server: SocketAddrV4,
-    #[arg(long, default_value = "bench")]
-    username: String,
-    #[arg(long, default_value = "bench")]
-    password: String,
-    /// Process whose CPU time and memory are the server's
-    #[arg(long)]
-    server_pid: Option<u32>,
-    /// Core to run on
-    #[arg(long)]
-    core: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    Channel,
-    Send,
-    Binding,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Direction {
-    ToPeer,
-    ToClient,
-}
-
-#[derive(Args)]
-pub struct Load {
-    #[command(flatten)]
-    target: Target,
-    #[arg(long, value_enum, default_value = "channel")]
-    mode: Mode,
-    #[arg(long, value_enum, default_value = "to-peer")]
-    direction: Direction,
-    #[arg(long, default_value_t = 50)]
-    flows: usize,
-    /// Application bytes in a packet
-    #[arg(long, default_value_t = 200)]
-    size: usize,
-    #[command(flatten)]
-    sending: Sending,
-}
-
-#[derive(Args)]
-pub struct SearchArgs {
-    #[command(flatten)]
-    load: Load,
-    /// Packets a second to begin with
-    #[arg(long, default_value_t = 20_000.0)]
-    start: f64,
-    #[arg(long, default_value_t = 0.01)]
-    max_loss: f64,
-    /// Seconds of each step
-    #[arg(long, default_value_t = 0.6)]
-    step: f64,
-    /// Seconds of the last trial, whose figures count
-    #[arg(long, default_value_t = 3.0)]
-    measure: f64,
-    /// Seconds after which the search ends with what it has
-    #[arg(long, default_value_t = 25.0)]
-    time: f64,
-}
-
-#[derive(Args)]
-pub struct RateArgs {
-    #[command(flatten)]
-    load: Load,
-    /// Packets a second; without it as many as the generator can
-    #[arg(long)]
-    rate: Option<f64>,
-    #[arg(long, default_value_t = 3.0)]
-    measure: f64,
-    #[arg(long, default_value_t = 0.5)]
-    warmup: f64,
-}
-
-#[derive(Args)]
-pub struct AllocateArgs {
-    #[command(flatten)]
-    target: Target,
-    #[arg(long, default_value_t = 2_000)]
-    count: usize,
-    /// Set-ups under way at a time
-    #[arg(long, default_value_t = SETUP_WINDOW)]
-    window: usize,
-    /// Seconds after which the measurement fails
-    #[arg(long, default_value_t = 60.0)]
-    limit: f64,
-}
-
-#[derive(Args)]
-pub struct SelfArgs {
-    #[arg(long, default_value_t = 50)]
-    flows: usize,
-    #[arg(long, default_value_t = 200)]
-    size: usize,
-    #[command(flatten)]
-    sending: Sending,
-    #[arg(long)]
-    rate: Option<f64>,
-    #[arg(long, default_value_t = 3.0)]
-    measure: f64,
-    #[arg(long)]
-    core: Option<usize>,
-}
-
-#[derive(Args)]
-pub struct ForwardArgs {
-    #[arg(long)]
-    listen: SocketAddrV4,
-    #[arg(long)]
-    core: Option<usize>,
-}
 
 pub fn run(command: Command) -> Outcome {
     match command {
@@ -207,6 +42,7 @@ pub fn run(command: Command) -> Outcome {
             pin_to(args.core)?;
             Ok(forward::serve(args.listen)?)
         }
+        Command::Churn(args) => run_churn(&args),
         Command::Apart(args) => Err(namespace::run_apart(&args.command).into()),
     }
 }
@@ -219,7 +55,8 @@ fn run_search(args: &SearchArgs) -> Outcome {
         measure: seconds(args.measure)?,
         time: seconds(args.time)?,
     };
-    with_traffic(&args.load, |traffic| print(&search(traffic, limits)?))
+    let (found, _) = with_traffic(&args.load, |traffic| Ok(search(traffic, limits)?))?;
+    print(&found)
 }
 
 fn run_rate(args: &RateArgs) -> Outcome {
@@ -227,12 +64,23 @@ fn run_rate(args: &RateArgs) -> Outcome {
         rate: args.rate,
         warmup: seconds(args.warmup)?,
         measure: seconds(args.measure)?,
+        patience: seconds(args.patience)?,
     };
-    with_traffic(&args.load, |traffic| print(&traffic.run(plan)?))
+    let ((trial, totals), session) = with_traffic(&args.load, |traffic| Ok((traffic.run(plan)?, traffic.totals())))?;
+    print(&json!({
+        "trial": trial,
+        "allocations": args.load.flows,
+        "requests": session.requests,
+        "socketDrops": session.drops()?,
+        "totals": totals,
+    }))
 }
 
 /// Sets the flows up, runs `measure`, and releases them.
-fn with_traffic(load: &Load, measure: impl FnOnce(&mut Traffic) -> Outcome) -> Outcome {
+fn with_traffic<T>(
+    load: &Load,
+    measure: impl FnOnce(&mut Traffic) -> Result<T, Box<dyn Error>>,
+) -> Result<(T, Session), Box<dyn Error>> {
     check_load(load.flows, load.size, load.sending.run)?;
     let mut session = session(&load.target, load.flows, load.mode == Mode::Channel)?;
     if load.mode != Mode::Binding {
@@ -241,9 +89,9 @@ fn with_traffic(load: &Load, measure: impl FnOnce(&mut Traffic) -> Outcome) -> O
     let mut traffic = traffic(&session, load)?;
     apply(&load.sending, &mut traffic)?;
     traffic.server_pid = load.target.server_pid;
-    let outcome = measure(&mut traffic);
+    let measured = measure(&mut traffic);
     session.release(SETUP_WINDOW, SETUP_LIMIT)?;
-    outcome
+    Ok((measured?, session))
 }
 
 fn traffic<'a>(session: &'a Session, load: &Load) -> Result<Traffic<'a>, Box<dyn Error>> {
@@ -296,6 +144,35 @@ fn prefix(flow: &Flow, size: usize) -> Vec<u8> {
         .finish();
     message.truncate(message.len() - size.next_multiple_of(4));
     message
+}
+
+/// Counts everything that it did, so that a server's own counters can be held against it.
+fn run_churn(args: &ChurnArgs) -> Outcome {
+    let load = &args.load;
+    check_load(load.flows, load.size, load.sending.run)?;
+    let (hold, deadline) = (seconds(args.hold)?, Instant::now() + seconds(args.time)?);
+    let mut totals = Totals::default();
+    let (mut cycles, mut requests, mut drops) = (0u64, 0u64, 0u32);
+    while Instant::now() < deadline {
+        let mut session = session(&load.target, load.flows, load.mode == Mode::Channel)?;
+        session.attempts = CHURN_ATTEMPTS;
+        session.establish(args.window, SETUP_LIMIT)?;
+        let mut traffic = traffic(&session, load)?;
+        apply(&load.sending, &mut traffic)?;
+        traffic.run(Plan {
+            rate: Some(args.rate),
+            warmup: Duration::ZERO,
+            measure: hold,
+            patience: seconds(args.patience)?,
+        })?;
+        totals += traffic.totals();
+        session.release(args.window, SETUP_LIMIT)?;
+        requests += session.requests;
+        drops += session.drops()?;
+        cycles += 1;
+    }
+    let allocations = cycles * load.flows as u64;
+    print(&json!({ "allocations": allocations, "requests": requests, "socketDrops": drops, "totals": totals }))
 }
 
 fn run_allocate(args: &AllocateArgs) -> Outcome {
@@ -354,6 +231,7 @@ fn run_self(args: &SelfArgs) -> Outcome {
         rate: args.rate,
         warmup: Duration::from_millis(200),
         measure: seconds(args.measure)?,
+        patience: seconds(PATIENCE)?,
     })?;
     print(&trial)
 }

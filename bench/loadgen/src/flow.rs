@@ -11,6 +11,7 @@ pub const MAX_FLOWS: usize = 65_000;
 
 const UDP: u8 = 17;
 const UNAUTHENTICATED: u16 = 401;
+const ALLOCATION_MISMATCH: u16 = 437;
 const STALE_NONCE: u16 = 438;
 const MAX_CHALLENGES: u8 = 4;
 
@@ -153,6 +154,11 @@ impl Flow {
     fn on_error(&mut self, message: &Message, credentials: &Credentials) -> Result<(), String> {
         let (code, reason) = message.error().unwrap_or((0, "no ERROR-CODE".to_owned()));
         let challenged = (code == UNAUTHENTICATED && self.challenge.is_none()) || code == STALE_NONCE;
+        if self.step == Step::Release && code == ALLOCATION_MISMATCH {
+            // The answer to the first was lost, and this one is to its retransmission.
+            self.step = Step::Released;
+            return Ok(());
+        }
         let (Some(realm), Some(nonce)) = (message.get(attr::REALM), message.get(attr::NONCE)) else {
             return Err(format!("{:?}: {code} {reason}", self.step));
         };
@@ -254,6 +260,16 @@ mod tests {
             answer(&mut flow, &challenge(&request, [4, 1], b"n2")),
             Err("Allocate: 401 ".to_owned())
         );
+    }
+
+    #[test]
+    fn a_release_is_done_when_its_allocation_is_gone_already() {
+        let mut flow = Flow::new(0, 9000, true);
+        flow.step = Step::Ready;
+        flow.release();
+        let request = flow.request(&credentials()).unwrap();
+        assert_eq!(answer(&mut flow, &challenge(&request, [4, 37], b"n1")), Ok(true));
+        assert_eq!(flow.step, Step::Released);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Load generator for TURN and STUN servers, and the bare forwarder they are measured against.
 
+mod args;
 mod commands;
 mod endpoint;
 mod flow;
@@ -15,13 +16,14 @@ mod session;
 mod stun;
 mod tag;
 mod traffic;
+mod trial;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match commands::run(commands::Command::parse()) {
+    match commands::run(args::Command::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("loadgen: {error}");

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::traffic::{Plan, Traffic, Trial};
+use crate::args::PATIENCE;
+use crate::traffic::Traffic;
+use crate::trial::{Plan, Trial};
 
 #[derive(Clone, Copy)]
 pub struct Limits {
@@ -157,6 +159,7 @@ impl Search<'_, '_> {
             rate: Some(rate),
             warmup: self.limits.step / 4,
             measure,
+            patience: Duration::from_secs_f64(PATIENCE),
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::send::SendBatch;
 use crate::stun::Message;
 
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
+/// Of one request, as RFC 8489 section 6.2.1 has it.
 const MAX_ATTEMPTS: u8 = 7;
 const BATCH: usize = 64;
 
@@ -22,6 +23,10 @@ pub struct Session {
     pub peer: Endpoint,
     pub server: SocketAddrV4,
     pub flows: Vec<Flow>,
+    /// Sent so far, retransmissions included.
+    pub requests: u64,
+    /// How often one request may be sent before its flow fails.
+    pub attempts: u8,
     credentials: Credentials,
 }
 
@@ -53,8 +58,15 @@ impl Session {
                 .collect(),
             peer,
             server,
+            requests: 0,
+            attempts: MAX_ATTEMPTS,
             credentials,
         })
+    }
+
+    /// Datagrams dropped at the generator's own full sockets.
+    pub fn drops(&self) -> std::io::Result<u32> {
+        Ok(self.client.drops()? + self.peer.drops()?)
     }
 
     /// Brings every flow to `Ready`, with at most `window` requests in flight.
@@ -123,7 +135,7 @@ impl Session {
         Ok(())
     }
 
-    fn send(&self, index: usize, sends: &mut SendBatch) {
+    fn send(&mut self, index: usize, sends: &mut SendBatch) {
         let flow = &self.flows[index];
         let Some(request) = flow.request(&self.credentials) else {
             return;
@@ -135,10 +147,11 @@ impl Session {
             buffer[..request.len()].copy_from_slice(&request);
             request.len()
         });
+        self.requests += 1;
     }
 
     fn retransmit(
-        &self,
+        &mut self,
         now: Instant,
         in_flight: &mut [Option<(Instant, u8)>],
         sends: &mut SendBatch,
@@ -148,7 +161,7 @@ impl Session {
             if now - *sent < RETRANSMIT_AFTER {
                 continue;
             }
-            if *attempts == MAX_ATTEMPTS {
+            if *attempts == self.attempts {
                 let step = self.flows[index].step;
                 return Err(SetupError(format!(
                     "flow {index}: {step:?}: no answer from {}",

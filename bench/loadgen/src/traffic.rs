@@ -4,9 +4,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-use serde::Serialize;
-
 use crate::endpoint::Endpoint;
 use crate::outlet::Outlet;
 use crate::process::{cpu_micros, thread_cpu};
@@ -14,13 +11,15 @@ use crate::raw::RawSocket;
 use crate::receive::ReceiveBatch;
 use crate::stun::{HEADER_LEN, Message, attr, header, kind, parse_channel_data};
 use crate::tag::{Arrival, Payload, Sequence, Tag};
+use crate::trial::{Latency, Plan, Totals, Trial};
+use hdrhistogram::Histogram;
 
 const SEND_BATCH: usize = 16;
 const RECEIVE_BATCH: usize = 64;
 /// How far the generator may fall behind its rate, in messages, before it gives up on what it owes.
 const MAX_BACKLOG: u64 = 8 * SEND_BATCH as u64;
-const QUIET: Duration = Duration::from_millis(40);
-const MAX_DRAIN: Duration = Duration::from_millis(400);
+/// What is still waited for after a trial in all, by the patience for each packet.
+const MAX_DRAIN: u32 = 10;
 
 /// How packets look when they come out of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,74 +57,7 @@ pub struct Traffic<'a> {
     epoch: Instant,
     trial: u16,
     next_lane: usize,
-}
-
-#[derive(Clone, Copy)]
-pub struct Plan {
-    /// Packets a second; None sends as fast as it can.
-    pub rate: Option<f64>,
-    pub warmup: Duration,
-    pub measure: Duration,
-}
-
-#[derive(Serialize, Clone, Copy, Debug)]
-#[serde(rename_all = "camelCase")]
-pub struct Latency {
-    pub p50: f64,
-    pub p90: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
-}
-
-#[derive(Serialize, Clone, Debug)]
-#[serde(rename_all = "camelCase")]
-pub struct Trial {
-    /// Packets a second asked for; null when as fast as possible.
-    pub rate: Option<f64>,
-    pub seconds: f64,
-    pub sent: u64,
-    pub delivered: u64,
-    pub lost: u64,
-    /// Lost over sent, 0 to 1.
-    pub loss: f64,
-    pub sent_pps: f64,
-    pub delivered_pps: f64,
-    pub reordered: u64,
-    pub duplicated: u64,
-    /// Arrived with other bytes than were sent, or in a frame that does not parse.
-    pub corrupt: u64,
-    /// Arrived whole, but from another address or channel than the flow's own.
-    pub misdelivered: u64,
-    /// Refused by the kernel at the generator's own send.
-    pub refused: u64,
-    /// Whether packets went out past the generator's own UDP layer.
-    pub raw: bool,
-    /// Dropped at the generator's own full socket.
-    pub generator_drops: u32,
-    /// Share of the time in which the generator had nothing to do, 0 to 1.
-    pub generator_idle: f64,
-    /// Share of the time in which something else ran on the generator's core, 0 to 1.
-    pub generator_held_up: f64,
-    pub latency_us: Latency,
-    pub server_cpu_us_per_packet: Option<f64>,
-    /// Cores' worth of CPU the server took.
-    pub server_cores: Option<f64>,
-}
-
-impl Trial {
-    /// True when something else took the generator's core, or, where packets were lost, the server's: then the loss says
-    /// little of the server. A trial to repeat.
-    pub fn disturbed(&self) -> bool {
-        let server_starved = self.lost > 0 && self.server_cores.is_some_and(|cores| cores < 0.9);
-        self.generator_held_up > 0.05 || server_starved
-    }
-
-    /// True when the generator could not send what was asked of it although its core was its own.
-    pub fn fell_short(&self) -> bool {
-        let short = self.rate.is_some_and(|rate| self.sent_pps < rate * 0.985);
-        short && self.generator_held_up < 0.03 && self.generator_idle < 0.03
-    }
+    totals: Totals,
 }
 
 struct Arrivals {
@@ -136,6 +68,8 @@ struct Arrivals {
     duplicated: u64,
     corrupt: u64,
     misdelivered: u64,
+    /// Of an earlier trial.
+    late: u64,
 }
 
 struct Sent {
@@ -162,6 +96,10 @@ impl<'a> Traffic<'a> {
             epoch: Instant::now(),
             trial: 0,
             next_lane: 0,
+            totals: Totals {
+                size: size as u64,
+                ..Totals::default()
+            },
         }
     }
 
@@ -169,7 +107,7 @@ impl<'a> Traffic<'a> {
         self.phase(plan.rate, plan.warmup, Duration::ZERO);
         let drops = self.sink.drops()?;
         let cpu = self.server_cpu()?;
-        let (sent, mut arrivals) = self.phase(plan.rate, plan.measure, MAX_DRAIN);
+        let (sent, arrivals) = self.phase(plan.rate, plan.measure, plan.patience);
         let cpu = self
             .server_cpu()?
             .zip(cpu)
@@ -194,19 +132,24 @@ impl<'a> Traffic<'a> {
             raw: self.raw.is_some() && self.run == 1,
             generator_drops: self.sink.drops()? - drops,
             generator_idle: sent.idle.as_secs_f64() / seconds,
+            generator_cores: sent.cpu.as_secs_f64() / sent.elapsed.as_secs_f64(),
             generator_held_up: (1.0 - sent.cpu.as_secs_f64() / sent.elapsed.as_secs_f64()).max(0.0),
-            latency_us: percentiles(&mut arrivals.latency),
+            latency_us: Latency::of(&arrivals.latency),
             server_cpu_us_per_packet: cpu.map(|micros| micros / arrivals.delivered.max(1) as f64),
             server_cores: cpu.map(|micros| micros / 1e6 / seconds),
         })
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     fn server_cpu(&self) -> io::Result<Option<u64>> {
         self.server_pid.map(cpu_micros).transpose()
     }
 
-    /// Sends at `rate` for `length`, then waits up to `drain` for what is still on its way.
-    fn phase(&mut self, rate: Option<f64>, length: Duration, drain: Duration) -> (Sent, Arrivals) {
+    /// Sends at `rate` for `length`, then waits for what is still on its way until nothing comes for `patience`.
+    fn phase(&mut self, rate: Option<f64>, length: Duration, patience: Duration) -> (Sent, Arrivals) {
         self.trial = self.trial.wrapping_add(1);
         let mut sequences = vec![0u32; self.lanes.len()];
         let mut arrivals = Arrivals::new(self.lanes.len());
@@ -244,7 +187,7 @@ impl<'a> Traffic<'a> {
                     busy = true;
                 }
                 sending = elapsed;
-            } else if elapsed > length + drain || now.duration_since(last_arrival) > QUIET.min(drain) {
+            } else if elapsed > length + patience * MAX_DRAIN || now.duration_since(last_arrival) > patience {
                 break;
             }
             if receives.receive(self.sink) > 0 {
@@ -271,6 +214,8 @@ impl<'a> Traffic<'a> {
         };
         drop(sends);
         self.raw = raw;
+        self.totals.sent += sent.packets;
+        self.totals.delivered += arrivals.delivered + arrivals.late;
         (sent, arrivals)
     }
 
@@ -328,6 +273,7 @@ impl<'a> Traffic<'a> {
             return;
         };
         if tag.trial != self.trial {
+            arrivals.late += 1;
             return;
         }
         let lane = self.lanes.get(usize::from(tag.flow));
@@ -388,17 +334,7 @@ impl Arrivals {
             duplicated: 0,
             corrupt: 0,
             misdelivered: 0,
+            late: 0,
         }
-    }
-}
-
-fn percentiles(latency: &mut Histogram<u32>) -> Latency {
-    let at = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 10.0;
-    Latency {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: latency.max() as f64 / 10.0,
     }
 }

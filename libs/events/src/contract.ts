@@ -1,3 +1,5 @@
+export { describeUsageLogContract, type UsageLogFixture, usageEvent } from "./usage/contract.ts";
+
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type BusMessage, type EventBus, MAX_PAYLOAD } from "./port.ts";
 import { subjectToken } from "./subject.ts";
@@ -129,12 +131,13 @@ export function describeEventBusContract(name: string, create: () => Promise<Eve
       await b.subscribe("bytes", scribble);
       await b.subscribe("bytes", scribble);
       await b.subscribe("bytes", last.handler);
-      const data = bytes("precious");
-      a.publish("bytes", data);
-      data.fill(0);
-      await last.count(1);
-      expect(seen).toEqual(["precious", "precious"]);
-      expect(last.texts).toEqual(["precious"]);
+      for (const data of [bytes("precious"), Buffer.from("precious")]) {
+        a.publish("bytes", data);
+        data.fill(0);
+      }
+      await last.count(2);
+      expect(seen).toEqual(["precious", "precious", "precious", "precious"]);
+      expect(last.texts).toEqual(["precious", "precious"]);
     });
 
     it("stops at unsubscribe, and only that subscription", async () => {
@@ -244,6 +247,19 @@ export function describeEventBusContract(name: string, create: () => Promise<Eve
       expect(recorder.texts).toEqual(["found"]);
       expect(changes).toEqual([false, true]);
       expect(b.health()).toEqual({ up: true });
+    });
+
+    it("takes subscriptions while it is cut off, and they are in effect once it is back", async () => {
+      const recorder = new Recorder();
+      const ended = new Recorder();
+      await fixture.setConnected(b, false);
+      await b.subscribe("later", recorder.handler);
+      (await b.subscribe("later", ended.handler)).unsubscribe();
+      await fixture.setConnected(b, true);
+      a.publish("later", bytes("found"));
+      await recorder.count(1);
+      expect(recorder.texts).toEqual(["found"]);
+      expect(ended.messages).toEqual([]);
     });
 
     it("flush resolves once what was published is out", async () => {

@@ -1,4 +1,7 @@
 export { createMemoryBus, MemoryBroker, MemoryBus } from "./memory.ts";
+export { createNatsBus, NatsBus } from "./nats/bus.ts";
+export type { NatsOptions } from "./nats/link.ts";
+export { createNatsUsageLog, type NatsUsageLogOptions, USAGE_STREAM } from "./nats/usage-log.ts";
 export {
   BusError,
   type BusErrorCode,
@@ -22,3 +25,24 @@ export {
   subjectToken,
   tokenText,
 } from "./subject.ts";
+export {
+  decodeUsageEvent,
+  encodeUsageEvent,
+  USAGE_KINDS,
+  USAGE_VERSION,
+  type UsageCounters,
+  type UsageEvent,
+  type UsageKind,
+  type UsageSubject,
+  usageId,
+} from "./usage/event.ts";
+export { MemoryUsageStore } from "./usage/memory.ts";
+export { UsageMeter, type UsageMeterOptions } from "./usage/meter.ts";
+export type {
+  FollowOptions,
+  UsageFollower,
+  UsageHandler,
+  UsageLog,
+  UsageLogStats,
+} from "./usage/port.ts";
+export { type UsageTotal, UsageTotals } from "./usage/totals.ts";

@@ -66,7 +66,7 @@ export class MemoryBroker {
   route(parcel: Parcel): number {
     const receivers = this.#receivers(parcel.subject);
     for (const entry of receivers) {
-      this.#pending.push({ entry, parcel: { ...parcel, data: parcel.data.slice() } });
+      this.#pending.push({ entry, parcel: { ...parcel, data: new Uint8Array(parcel.data) } });
     }
     if (receivers.length > 0) this.#schedule();
     return receivers.length;
@@ -169,7 +169,7 @@ export class MemoryBus implements EventBus {
       const respond = (answer: Uint8Array, answerHeaders: BusHeaders = {}): void => {
         checkPayload(subject, answer);
         assertHeaders(answerHeaders);
-        const copy = answer.slice();
+        const copy = new Uint8Array(answer);
         setImmediate(() => {
           if (!this.#requests.has(fail) || !this.#connected) return;
           settle();

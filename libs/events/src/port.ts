@@ -78,8 +78,9 @@ export interface EventBus {
 
   /**
    * Resolves once the subscription is in effect: every message published afterwards, by anyone, is delivered. The
-   * subscriber's own messages are delivered too. Survives a lost connection.
-   * @throws BusError `bad-subject`, `closed`, `disconnected`
+   * subscriber's own messages are delivered too. Survives a lost connection. While the bus is down it resolves at once, and
+   * the subscription is in effect when the bus is up again.
+   * @throws BusError `bad-subject`, `closed`
    */
   subscribe(pattern: string, handler: BusHandler, options?: SubscribeOptions): Promise<Subscription>;
 
@@ -98,7 +99,7 @@ export interface EventBus {
   /** Calls `listener` at every change between up and down. Returns a function that ends it. */
   onHealthChange(listener: (health: BusHealth) => void): () => void;
 
-  /** Calls `listener` with what handlers throw. Without a listener such errors are dropped. */
+  /** Calls `listener` with what handlers throw, and with what the server refuses. Without a listener such errors are dropped. */
   onError(listener: (error: unknown, subject: string) => void): () => void;
 
   /** Ends all subscriptions; requests under way fail with `closed`. Idempotent. */

@@ -80,7 +80,7 @@ class TurnDriver {
         nonceLifetimeSeconds: 1200,
         maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
         policy: policyOf([]),
-        fleetQuota: choices.chance(3),
+        ...(choices.chance(3) ? { admission: { onUnavailable: choices.chance(2) ? "grant" : "refuse" } } : {}),
         limits: { allocationsPerUser: 3, permissionsPerAllocation: 4, channelsPerAllocation: 2, pendingRequests: 3 },
       },
       { crypto: nodeCrypto, random: this.#random, authenticator: AUTHENTICATOR },

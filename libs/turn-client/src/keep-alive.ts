@@ -1,4 +1,5 @@
 import type { TransportAddress } from "@culvert/stun";
+import { TurnError } from "./errors.ts";
 import type { Timers } from "./timers.ts";
 
 /** What has to be refreshed, and how. Each call rejects when the server refuses. */
@@ -14,6 +15,8 @@ export interface Refreshable {
 const PERMISSION_PERIOD_MS = 240_000;
 /** How long before its end an allocation is refreshed (RFC 8656 section 8 leaves it to the client). */
 const MARGIN_S = 60;
+/** A server that could not be reached is asked again after this: it may be starting anew, with all its allocations. */
+const RETRY_S = 2;
 /** XOR-PEER-ADDRESS attributes a request, so that it fits an unfragmented datagram with IPv6 addresses. */
 const ADDRESSES_PER_REQUEST = 32;
 
@@ -47,11 +50,23 @@ export class KeepAlive {
   }
 
   #refreshAfter(lifetime: number): void {
-    const delay = Math.max(lifetime - MARGIN_S, lifetime / 2) * 1000;
-    this.#cancelAllocation = this.#timers.schedule(delay, () => {
-      this.#target.refresh().then((next) => {
-        if (this.#running) this.#refreshAfter(next);
-      }, this.#onError);
+    const delay = Math.max(lifetime - MARGIN_S, lifetime / 2);
+    this.#tryAfter(delay, lifetime - delay);
+  }
+
+  /** @param left seconds until the allocation ends, from the attempt on; beyond that there is nothing to refresh */
+  #tryAfter(delay: number, left: number): void {
+    this.#cancelAllocation = this.#timers.schedule(delay * 1000, () => {
+      this.#target.refresh().then(
+        (next) => {
+          if (this.#running) this.#refreshAfter(next);
+        },
+        (error: unknown) => {
+          this.#onError(error);
+          const refused = error instanceof TurnError && error.kind === "response";
+          if (this.#running && !refused && left > RETRY_S) this.#tryAfter(RETRY_S, left - RETRY_S);
+        },
+      );
     });
   }
 

@@ -6,13 +6,20 @@ import {
   ErrorCode,
   reasonPhrase,
 } from "@culvert/stun";
+import { successOf } from "./allocate-success.ts";
+import type { Allocation } from "./allocation.ts";
+import { subjectOf } from "./allocations.ts";
+import { redirect } from "./alternates.ts";
+import { encodeBase64Url } from "./base64.ts";
 import type { Core } from "./core.ts";
-import type { ClientTuple, Millis } from "./io.ts";
+import type { ClientTuple, Millis, RelayId } from "./io.ts";
 import type { Answer, Owner } from "./outputs.ts";
 import type { PortNeed } from "./port-pool.ts";
 import type { OpenResult, RelaySocket } from "./relay-sockets.ts";
 import { refuse, succeed } from "./reply.ts";
 import type { AuthenticatedRequest } from "./request.ts";
+import type { AllocationSnapshot } from "./snapshot.ts";
+import { newRecord } from "./tickets.ts";
 import { tupleKey } from "./tuple.ts";
 
 /** What a valid Allocate request asks for. */
@@ -23,6 +30,8 @@ export interface AllocatePlan {
   readonly evenPort: PortNeed;
   /** A RESERVATION-TOKEN of the same user. */
   readonly reservation?: Uint8Array;
+  /** The client wants a mobility ticket. */
+  readonly mobile: boolean;
 }
 
 interface Attempt {
@@ -34,11 +43,15 @@ interface Attempt {
   /** The second socket of a pair. */
   readonly reserved: RelaySocket[];
   readonly failures: AddressErrorCodeValue[];
+  /** That others were asked about, who may have granted it. */
+  proposal: AllocationSnapshot | undefined;
   question: number | undefined;
-  granted: boolean;
 }
 
-/** Allocate requests that wait for their fleet quota or for their relay sockets. One for a 5-tuple. */
+/** The record would be this much too short-lived, and is written anew. */
+const TOLERATED_DELAY_MS = 1000;
+
+/** Allocate requests that wait for their relay sockets or for their admission. One for a 5-tuple. */
 export class AllocateAttempts {
   readonly #attempts = new Map<string, Attempt>();
 
@@ -48,7 +61,7 @@ export class AllocateAttempts {
 
   /** Starts to make the allocation. Takes from the quota of its owner. */
   start(core: Core, request: AuthenticatedRequest, plan: AllocatePlan): void {
-    const { client, message, identity, now } = request;
+    const { client, identity, now } = request;
     const attempt: Attempt = {
       request,
       plan,
@@ -56,21 +69,12 @@ export class AllocateAttempts {
       sockets: [],
       reserved: [],
       failures: [],
+      proposal: undefined,
       question: undefined,
-      granted: false,
     };
     this.#attempts.set(tupleKey(client), attempt);
     core.quotas.acquire(identity.owner);
-    if (!core.config.fleetQuota) {
-      this.#open(core, attempt, now);
-      return;
-    }
-    const { tenant, user } = identity.owner;
-    const question = { kind: "quota", tenant, user, client } as const;
-    attempt.question = core.asks.ask(question, client, message.transactionId, now, (answer, at) =>
-      this.#decide(core, attempt, answer, at),
-    );
-    if (attempt.question === undefined) this.#fail(core, attempt, ErrorCode.ServerError, now);
+    this.#open(core, attempt, now);
   }
 
   /** Drops the attempt of a client without an answer. */
@@ -88,15 +92,13 @@ export class AllocateAttempts {
     }
   }
 
-  #decide(core: Core, attempt: Attempt, answer: Answer | undefined, now: Millis): void {
-    attempt.question = undefined;
-    if (answer?.kind === "granted") {
-      attempt.granted = true;
-      this.#open(core, attempt, now);
-      return;
+  /** Ends the attempts that have one of these sockets. */
+  lose(core: Core, lost: ReadonlySet<RelayId>, now: Millis): void {
+    for (const attempt of [...this.#attempts.values()]) {
+      if (![...attempt.sockets, ...attempt.reserved].some(({ id }) => lost.has(id))) continue;
+      core.asks.cancel(attempt.question);
+      this.#redirect(core, attempt, now);
     }
-    const code = answer?.kind === "refused" ? ErrorCode.AllocationQuotaReached : ErrorCode.ServerError;
-    this.#fail(core, attempt, code, now);
   }
 
   #open(core: Core, attempt: Attempt, now: Millis): void {
@@ -116,7 +118,7 @@ export class AllocateAttempts {
       );
       if (attempt.open.has(family)) attempt.open.set(family, stop);
     }
-    if (plan.families.length === 0) this.#complete(core, attempt, now);
+    if (plan.families.length === 0) this.#admit(core, attempt, now);
   }
 
   #opened(core: Core, attempt: Attempt, family: AddressFamily, result: OpenResult, now: Millis): void {
@@ -128,27 +130,92 @@ export class AllocateAttempts {
     } else {
       attempt.failures.push(failureOf(family, ErrorCode.InsufficientCapacity));
     }
-    if (attempt.open.size === 0) this.#complete(core, attempt, now);
+    if (attempt.open.size === 0) this.#admit(core, attempt, now);
   }
 
-  #complete(core: Core, attempt: Attempt, now: Millis): void {
-    const { plan, sockets, failures, reserved } = attempt;
-    const request = at(attempt.request, now);
+  #admit(core: Core, attempt: Attempt, now: Millis): void {
+    const { sockets, plan, request } = attempt;
     if (sockets.length === 0) {
-      this.#fail(core, attempt, ErrorCode.InsufficientCapacity, now);
+      if (plan.reservation === undefined) this.#redirect(core, attempt, now);
+      else this.#fail(core, attempt, ErrorCode.InsufficientCapacity, now);
       return;
     }
-    this.#attempts.delete(tupleKey(request.client));
     sockets.sort((a, b) => a.family - b.family);
-    const allocation = core.allocations.create(request, sockets, plan.lifetimeSeconds);
-    const tokens = reserved.map((socket) => core.reservations.hold(socket, request.identity.owner, now));
+    if (core.config.admission === undefined) {
+      this.#complete(core, attempt, now);
+      return;
+    }
+    const { client, message } = request;
+    const proposal = proposalOf(core, attempt, now);
+    const question = { kind: "admit", allocation: proposal } as const;
+    attempt.question = core.asks.ask(question, client, message.transactionId, now, (answer, later) =>
+      this.#decide(core, attempt, answer, later),
+    );
+    if (attempt.question === undefined) this.#decide(core, attempt, undefined, now);
+    else attempt.proposal = proposal;
+  }
+
+  #decide(core: Core, attempt: Attempt, answer: Answer | undefined, now: Millis): void {
+    attempt.question = undefined;
+    switch (answer?.kind) {
+      case "granted":
+        this.#complete(core, attempt, now);
+        return;
+      case "refused":
+        attempt.proposal = undefined;
+        this.#fail(core, attempt, ErrorCode.AllocationQuotaReached, now);
+        return;
+      case "stale":
+        attempt.proposal = undefined;
+        this.#redirect(core, attempt, now);
+        return;
+      case "elsewhere":
+        attempt.proposal = undefined;
+        this.#discard(core, attempt, now);
+        core.out.dropped("elsewhere");
+        return;
+    }
+    if (core.config.admission?.onUnavailable === "grant") {
+      core.allocations.changed(this.#complete(core, attempt, now));
+    } else {
+      this.#fail(core, attempt, ErrorCode.ServerError, now);
+    }
+  }
+
+  #complete(core: Core, attempt: Attempt, now: Millis): Allocation {
+    const { plan, sockets, failures, reserved, proposal } = attempt;
+    const request = at(attempt.request, now);
+    const { client, listener, message, identity } = request;
+    this.#attempts.delete(tupleKey(client));
+    const expiresAt = now + plan.lifetimeSeconds * 1000;
+    const allocation = core.allocations.create(
+      {
+        record: proposal?.record ?? newRecord(core.random),
+        client,
+        listener,
+        owner: identity.owner,
+        username: identity.username,
+        claims: identity.claims,
+        createdAt: proposal?.createdAt ?? now,
+        transactionId: message.transactionId.slice(),
+        ticket: plan.mobile ? 0 : undefined,
+      },
+      sockets.map((socket) => ({ socket, expiresAt })),
+    );
+    core.out.event({
+      type: "event",
+      name: "allocation-created",
+      ...subjectOf(allocation),
+      lifetimeSeconds: plan.lifetimeSeconds,
+    });
+    if (proposal === undefined || now - proposal.createdAt > TOLERATED_DELAY_MS) core.allocations.changed(allocation);
+    const tokens = reserved.map((socket) => core.reservations.hold(socket, identity.owner, now));
     allocation.response = succeed(core, request, [
-      ...sockets.map(({ relayed }) => attribute(Attr.XorRelayedAddress, relayed)),
-      attribute(Attr.Lifetime, plan.lifetimeSeconds),
+      ...successOf(core, request, allocation, plan.lifetimeSeconds),
       ...tokens.map((token) => attribute(Attr.ReservationToken, token)),
-      attribute(Attr.XorMappedAddress, request.client.remote),
       ...failures.map((failure) => attribute(Attr.AddressErrorCode, failure)),
     ]);
+    return allocation;
   }
 
   #fail(core: Core, attempt: Attempt, code: number, now: Millis): void {
@@ -156,16 +223,51 @@ export class AllocateAttempts {
     refuse(core, at(attempt.request, now), code);
   }
 
+  /** No room here. */
+  #redirect(core: Core, attempt: Attempt, now: Millis): void {
+    this.#discard(core, attempt, now);
+    redirect(core, at(attempt.request, now));
+  }
+
   #discard(core: Core, attempt: Attempt, now: Millis): void {
-    const { client, identity } = attempt.request;
-    this.#attempts.delete(tupleKey(client));
+    const { request, proposal } = attempt;
+    this.#attempts.delete(tupleKey(request.client));
     for (const stop of attempt.open.values()) stop(now);
     for (const socket of [...attempt.sockets, ...attempt.reserved]) core.sockets.close(socket);
-    core.quotas.release(identity.owner);
-    if (!attempt.granted) return;
-    const { tenant, user } = identity.owner;
-    core.out.event({ type: "event", name: "quota-unused", tenant, user, client });
+    core.quotas.release(request.identity.owner);
+    if (proposal === undefined) return;
+    const { record, tenant, user } = proposal;
+    core.out.event({ type: "event", name: "admission-unused", record, tenant, user });
   }
+}
+
+/** The allocation as it is going to be. */
+function proposalOf(core: Core, { request, plan, sockets }: Attempt, now: Millis): AllocationSnapshot {
+  const { client, listener, message, identity } = request;
+  const { tenant, user, kid } = identity.owner;
+  return {
+    version: 1,
+    record: newRecord(core.random),
+    client,
+    transport: listener.transport,
+    tenant,
+    user,
+    ...(kid === undefined ? {} : { kid }),
+    username: identity.username,
+    claims: identity.claims,
+    createdAt: now,
+    transaction: encodeBase64Url(message.transactionId),
+    ...(plan.mobile ? { ticket: 0 } : {}),
+    relays: sockets.map(({ family, slot, local, relayed }) => ({
+      family,
+      ...(slot === undefined ? {} : { slot }),
+      local,
+      relayed,
+      expiresAt: now + plan.lifetimeSeconds * 1000,
+      permissions: [],
+      channels: [],
+    })),
+  };
 }
 
 /** The request as it is worked on later. */

@@ -1,9 +1,13 @@
-import { type AddressFamily, Attr, attribute, ErrorCode, familyOf, TransportProtocol } from "@culvert/stun";
+import { type AddressFamily, Attr, ErrorCode, TransportProtocol } from "@culvert/stun";
 import type { AllocatePlan } from "./allocate-attempts.ts";
+import { successOf } from "./allocate-success.ts";
+import type { Allocation } from "./allocation.ts";
+import { redirect } from "./alternates.ts";
 import type { Core } from "./core.ts";
+import { grantedLifetime } from "./lifetime.ts";
 import { refuseOtherUser } from "./own-allocation.ts";
 import { sameOwner } from "./quotas.ts";
-import { refuse, send } from "./reply.ts";
+import { refuse, send, succeed } from "./reply.ts";
 import type { AuthenticatedRequest } from "./request.ts";
 import { sameTransaction } from "./tuple.ts";
 
@@ -20,7 +24,7 @@ export function handleAllocate(core: Core, request: AuthenticatedRequest): void 
     return;
   }
   if (existing !== undefined && sameTransaction(existing.transactionId, message.transactionId)) {
-    send(core, request, existing.response);
+    repeat(core, request, existing);
     return;
   }
   if (owner !== undefined) {
@@ -42,17 +46,22 @@ export function handleAllocate(core: Core, request: AuthenticatedRequest): void 
   const more = plan.reservation !== undefined ? 0 : plan.evenPort === "pair" ? 2 : 1;
   const quota = core.quotas.exceeded(identity.owner, identity.claims, more);
   if (quota !== undefined) {
-    const code = quota === "total" ? ErrorCode.InsufficientCapacity : ErrorCode.AllocationQuotaReached;
-    refuse(core, request, code);
+    if (quota === "total") redirect(core, request);
+    else refuse(core, request, ErrorCode.AllocationQuotaReached);
     return;
   }
   core.attempts.start(core, request, plan);
 }
 
-/** The lifetime in seconds that a client gets for the one it asks for (RFC 8656 section 7.2). */
-export function grantedLifetime(core: Core, requested: number | undefined): number {
-  const { defaultLifetimeSeconds, maxLifetimeSeconds } = core.config;
-  return Math.min(Math.max(requested ?? 0, defaultLifetimeSeconds), maxLifetimeSeconds);
+/** Answers a retransmission as before, in this process or in the one that had the allocation then. */
+function repeat(core: Core, request: AuthenticatedRequest, allocation: Allocation): void {
+  if (allocation.response !== undefined) {
+    send(core, request, allocation.response);
+    return;
+  }
+  const ends = [...allocation.relays.values()].map(({ expiry }) => expiry.at);
+  const lifetimeSeconds = Math.floor((Math.min(...ends) - request.now) / 1000);
+  allocation.response = succeed(core, request, successOf(core, request, allocation, lifetimeSeconds));
 }
 
 function parse(core: Core, request: AuthenticatedRequest): Parsed {
@@ -60,9 +69,10 @@ function parse(core: Core, request: AuthenticatedRequest): Parsed {
   const transport = message.get(Attr.RequestedTransport);
   if (transport === undefined) return failed(ErrorCode.BadRequest);
   if (transport !== TransportProtocol.Udp) return failed(ErrorCode.UnsupportedTransport);
-  if (message.has(Attr.MobilityTicket) && core.config.mobility === "forbidden") {
-    return failed(ErrorCode.MobilityForbidden);
-  }
+  const ticket = core.config.mobility === "ignored" ? undefined : message.get(Attr.MobilityTicket);
+  if (ticket !== undefined && ticket.length > 0) return failed(ErrorCode.BadRequest);
+  if (ticket !== undefined && core.config.mobility === "forbidden") return failed(ErrorCode.MobilityForbidden);
+  const mobile = ticket !== undefined;
 
   const token = message.get(Attr.ReservationToken);
   const evenPort = message.get(Attr.EvenPort);
@@ -79,24 +89,14 @@ function parse(core: Core, request: AuthenticatedRequest): Parsed {
     const check = core.reservations.check(token, identity.owner);
     if (check === "other-user") return failed(ErrorCode.WrongCredentials);
     if (check === "unknown") return failed(ErrorCode.InsufficientCapacity);
-    return { ok: true, plan: { lifetimeSeconds, families: [], evenPort: "any", reservation: token } };
+    return { ok: true, plan: { lifetimeSeconds, families: [], evenPort: "any", reservation: token, mobile } };
   }
   const families: readonly AddressFamily[] = hasAdditional ? [4, 6] : [requested ?? 4];
   if (!families.some((family) => core.sockets.supports(family))) {
     return failed(ErrorCode.AddressFamilyNotSupported);
   }
   const need = evenPort === undefined ? "any" : evenPort.reserveNext ? "pair" : "even";
-  return { ok: true, plan: { lifetimeSeconds, families, evenPort: need } };
-}
-
-function redirect(core: Core, request: AuthenticatedRequest): void {
-  const family = familyOf(request.client.remote.ip);
-  const alternate = core.draining?.alternates?.find(({ ip }) => familyOf(ip) === family);
-  if (alternate === undefined) {
-    refuse(core, request, ErrorCode.InsufficientCapacity);
-    return;
-  }
-  refuse(core, request, ErrorCode.TryAlternate, [attribute(Attr.AlternateServer, alternate)]);
+  return { ok: true, plan: { lifetimeSeconds, families, evenPort: need, mobile } };
 }
 
 function failed(code: number): Parsed {

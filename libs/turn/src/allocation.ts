@@ -11,8 +11,10 @@ import type { RelaySocket } from "./relay-sockets.ts";
 /** An allocation (RFC 8656 section 3.2): one client, and a relayed address of one family or of each. */
 export interface Allocation {
   readonly id: number;
-  readonly client: ClientTuple;
-  readonly listener: ListenerConfig;
+  /** Its name in the fleet. */
+  readonly record: string;
+  client: ClientTuple;
+  listener: ListenerConfig;
   readonly owner: Owner;
   readonly username: string;
   readonly claims: Claims;
@@ -21,13 +23,36 @@ export interface Allocation {
   readonly createdAt: Millis;
   /** Of the Allocate request, with the response to it: a retransmission gets the same. */
   readonly transactionId: Uint8Array;
-  response: Uint8Array;
+  /** Undefined where another process gave it. */
+  response: Uint8Array | undefined;
   readonly relays: Map<AddressFamily, Relay>;
   readonly channels: Map<number, Channel>;
   /** By `addressKey` of the peer. */
   readonly channelsByPeer: Map<string, Channel>;
   /** State of the rate of new peers. */
   newPeersEmptyAt: Millis;
+  /** Undefined where the client has no ticket. */
+  readonly mobility: MobilityState | undefined;
+  /** `Changed` was put out, and no snapshot was taken since. */
+  changed: boolean;
+}
+
+/** Where a client is. */
+export interface Whereabouts {
+  readonly client: ClientTuple;
+  readonly listener: ListenerConfig;
+}
+
+/** RFC 8016. */
+export interface MobilityState {
+  /** Of the ticket that is good. */
+  generation: number;
+  /** Where the client said to be. Its data goes to the old place until it sends something from there. */
+  moving: Whereabouts | undefined;
+  /** The Refresh that moved it last: a retransmission gets the same response. */
+  last: { readonly client: ClientTuple; readonly transactionId: Uint8Array; readonly response: Uint8Array } | undefined;
+  /** Its stream is gone: then the allocation ends, unless the client comes back. */
+  orphaned: Deadline | undefined;
 }
 
 /** One relayed address of an allocation. */
@@ -46,7 +71,7 @@ export interface Relay {
 export interface Permission {
   readonly relay: Relay;
   readonly ip: string;
-  readonly wireIp: string | undefined;
+  wireIp: string | undefined;
   ports: PeerPorts;
   readonly expiry: Deadline;
 }
@@ -56,6 +81,6 @@ export interface Channel {
   readonly relay: Relay;
   readonly number: number;
   readonly peer: PeerAddress;
-  readonly wireIp: string | undefined;
+  wireIp: string | undefined;
   readonly expiry: Deadline;
 }

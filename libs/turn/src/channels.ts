@@ -18,21 +18,13 @@ export function installChannel(
   const { allocation } = relay;
   const deadline = now + CHANNEL_LIFETIME_MS;
   const existing = allocation.channels.get(number);
+  core.allocations.changed(allocation);
   if (existing !== undefined) {
     core.deadlines.move(existing.expiry, deadline);
     publishChannel(core, existing);
     return;
   }
-  const channel: Channel = {
-    relay,
-    number,
-    peer,
-    wireIp,
-    expiry: core.deadlines.add(deadline, () => removeChannel(core, channel)),
-  };
-  allocation.channels.set(number, channel);
-  allocation.channelsByPeer.set(addressKey(peer), channel);
-  publishChannel(core, channel);
+  putChannel(core, relay, number, peer, wireIp, deadline);
   const { tenant, user, kid } = allocation.owner;
   core.out.event({
     type: "event",
@@ -47,6 +39,28 @@ export function installChannel(
   });
 }
 
+/** Adds a channel that is not there. */
+export function putChannel(
+  core: Core,
+  relay: Relay,
+  number: number,
+  peer: PeerAddress,
+  wireIp: string | undefined,
+  deadline: Millis,
+): void {
+  const { allocation } = relay;
+  const channel: Channel = {
+    relay,
+    number,
+    peer,
+    wireIp,
+    expiry: core.deadlines.add(deadline, () => removeChannel(core, channel)),
+  };
+  allocation.channels.set(number, channel);
+  allocation.channelsByPeer.set(addressKey(peer), channel);
+  publishChannel(core, channel);
+}
+
 export function removeChannel(core: Core, channel: Channel): void {
   const { allocation, socket } = channel.relay;
   core.deadlines.remove(channel.expiry);
@@ -55,7 +69,8 @@ export function removeChannel(core: Core, channel: Channel): void {
   core.out.push({ type: "revoke", key: { kind: "channel", relay: socket.id, channel: channel.number } });
 }
 
-function publishChannel(core: Core, channel: Channel): void {
+/** Puts the channel into the table of the data plane. */
+export function publishChannel(core: Core, channel: Channel): void {
   const { relay, number, peer, wireIp, expiry } = channel;
   core.out.push({
     type: "upsert",

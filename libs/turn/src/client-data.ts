@@ -20,6 +20,7 @@ export function handleSend(core: Core, request: Request): void {
     core.out.dropped("no-allocation");
     return;
   }
+  core.allocations.heard(allocation, client);
   sendToPeer(core, allocation, peer, data, message.has(Attr.DontFragment), now);
 }
 
@@ -30,6 +31,7 @@ export function handleChannelData(core: Core, client: ClientTuple, channelData: 
     core.out.dropped("no-allocation");
     return;
   }
+  core.allocations.heard(allocation, client);
   const channel = allocation.channels.get(channelData.channel);
   if (channel === undefined) {
     core.out.dropped("no-channel");

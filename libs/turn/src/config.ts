@@ -49,11 +49,19 @@ export interface TurnLimits {
   readonly pendingRequests: number;
   /** How long a request waits for an answer, in milliseconds. Default 3000. */
   readonly askTimeoutMs: number;
-  /** How long an Allocate waits for its relay sockets, in milliseconds. Default 2000. */
+  /** How long an Allocate waits for its relay sockets, and a restored allocation for its own, in milliseconds. Default 2000. */
   readonly bindTimeoutMs: number;
   /** Ports tried for one relayed address while they turn out to be in use. Default 16. */
   readonly bindAttempts: number;
 }
+
+/** Who else has a say in whether there is an allocation. */
+export interface Admission {
+  /** Without an answer: 500 (Server Error), or what the own quotas allow. */
+  readonly onUnavailable: "refuse" | "grant";
+}
+
+export type Mobility = "allowed" | "ignored" | "forbidden";
 
 export interface TurnServerConfig {
   /** REALM (RFC 8489 section 14.9). Fewer than 128 characters. */
@@ -78,10 +86,27 @@ export interface TurnServerConfig {
   readonly defaultLifetimeSeconds?: number;
   /** The longest LIFETIME, in seconds. Default 3600. */
   readonly maxLifetimeSeconds?: number;
-  /** Ask for each allocation, see `Question`. Default false. */
-  readonly fleetQuota?: boolean;
-  /** What a MOBILITY-TICKET in a request does (RFC 8016): nothing, or 405 (Mobility Forbidden). Default "ignored". */
-  readonly mobility?: "ignored" | "forbidden";
+  /**
+   * Relayed ports come in slots: only those of `setSlots` are given out. `relays` says then which addresses are this
+   * server's. Default false: all `ports` of all `relays`.
+   */
+  readonly slots?: boolean;
+  /** Ask before each allocation, see `Question`. Default: as the own quotas have it. */
+  readonly admission?: Admission;
+  /** Put out `Changed`. Default false. */
+  readonly changes?: boolean;
+  /**
+   * What a MOBILITY-TICKET in a request does (RFC 8016): moves the allocation, nothing, or 405 (Mobility Forbidden).
+   * Default "ignored".
+   */
+  readonly mobility?: Mobility;
+  /**
+   * Keys of the fleet for mobility tickets, 16 bytes or more each. The first makes them, all are accepted. Default: a
+   * random one, which no other server knows.
+   */
+  readonly ticketKeys?: readonly Uint8Array[];
+  /** How long a mobility ticket is good for, in seconds, though never longer than its key is known. Default 86,400. */
+  readonly ticketLifetimeSeconds?: number;
   /**
    * Clients that authenticate as RFC 5389 has it, without PASSWORD-ALGORITHM, may bind RFC 5766's channel numbers up to
    * 0x7FFF. Default false: 0x5000 and above are answered with 400, as RFC 8656 section 12.2 has it.
@@ -97,8 +122,10 @@ export interface ResolvedConfig extends TurnServerConfig {
   readonly passwordAlgorithms: readonly ("md5" | "sha256")[];
   readonly defaultLifetimeSeconds: number;
   readonly maxLifetimeSeconds: number;
-  readonly fleetQuota: boolean;
-  readonly mobility: "ignored" | "forbidden";
+  readonly slots: boolean;
+  readonly changes: boolean;
+  readonly mobility: Mobility;
+  readonly ticketLifetimeSeconds: number;
   readonly rfc5766Channels: boolean;
   readonly limits: TurnLimits;
 }
@@ -130,8 +157,10 @@ export function resolveConfig(config: TurnServerConfig): ResolvedConfig {
     passwordAlgorithms: ["sha256", "md5"],
     defaultLifetimeSeconds: 600,
     maxLifetimeSeconds: 3600,
-    fleetQuota: false,
+    slots: false,
+    changes: false,
     mobility: "ignored",
+    ticketLifetimeSeconds: 86_400,
     rfc5766Channels: false,
     ...config,
     limits: { ...DEFAULT_LIMITS, ...config.limits },

@@ -1,6 +1,7 @@
-import type { StunCrypto, TransportAddress } from "@culvert/stun";
+import type { StunCrypto } from "@culvert/stun";
 import type { AllocateAttempts } from "./allocate-attempts.ts";
 import type { Allocations } from "./allocations.ts";
+import type { Alternate } from "./alternates.ts";
 import type { Asks } from "./asks.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { ListenerConfig, ResolvedConfig } from "./config.ts";
@@ -16,11 +17,13 @@ import type { RandomSource } from "./random.ts";
 import type { SourceLimiter } from "./rate-limit.ts";
 import type { RelaySockets } from "./relay-sockets.ts";
 import type { Reservations } from "./reservations.ts";
+import type { Restores } from "./restore.ts";
+import type { Tickets } from "./tickets.ts";
 
 /** Where clients are sent while this server takes no new allocations. */
 export interface Draining {
-  /** The first of the family of the client's own address is told, with 300 (Try Alternate); without one: 508. */
-  readonly alternates?: readonly TransportAddress[];
+  /** Default: those of `setAlternates`. */
+  readonly alternates?: readonly Alternate[];
 }
 
 /** The parts of a TURN server, as its handlers see them. */
@@ -44,5 +47,9 @@ export interface Core {
   readonly asks: Asks;
   readonly attempts: AllocateAttempts;
   readonly allocations: Allocations;
+  readonly restores: Restores;
+  readonly tickets: Tickets;
+  /** Where clients are sent for whom there is no room. The best first. */
+  readonly alternates: readonly Alternate[];
   readonly draining: Draining | undefined;
 }

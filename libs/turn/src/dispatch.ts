@@ -108,6 +108,10 @@ function handleRequest(core: Core, request: Request): void {
     core.out.dropped("retransmission");
     return;
   }
+  if (core.restores.has(client)) {
+    core.out.dropped("restoring");
+    return;
+  }
   handleProtected(core, request);
 }
 

@@ -1,3 +1,4 @@
+export type { Alternate } from "./alternates.ts";
 export type {
   Authenticator,
   Claims,
@@ -9,8 +10,10 @@ export type {
 } from "./authenticator.ts";
 export { type Cidr, type CidrResult, cidrContains, parseCidr } from "./cidr.ts";
 export {
+  type Admission,
   DEFAULT_LIMITS,
   type ListenerConfig,
+  type Mobility,
   type RelayAddressConfig,
   type TurnLimits,
   type TurnServerConfig,
@@ -30,7 +33,11 @@ export {
   PRIVATE_PEERS,
   parsePeerPolicy,
 } from "./peer-policy.ts";
+export type { SlotConfig } from "./places.ts";
 export type { RandomSource } from "./random.ts";
+export type { RestoreOptions } from "./restore.ts";
 export { type RevocationSubject, TurnServer, type TurnServerPorts } from "./server.ts";
+export type { AllocationSnapshot, ChannelSnapshot, PermissionSnapshot, RelaySnapshot } from "./snapshot.ts";
 export type { Origin, PartnerAddress, StunListenerConfig } from "./stun-addresses.ts";
 export { type AskPartner, type StunOutput, StunServer, type StunServerConfig } from "./stun-server.ts";
+export { readTicket, type Ticket } from "./tickets.ts";

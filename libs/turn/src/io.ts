@@ -100,7 +100,10 @@ export interface Unbind {
   readonly relay: RelayId;
 }
 
-/** Whose relay socket it is. Nothing is relayed for a relay before this entry or past its deadline. */
+/**
+ * Whose relay socket it is. Nothing is relayed for a relay before this entry or past its deadline. With another client
+ * than before, the relay goes over to it with its permissions, channels and counters (RFC 8016).
+ */
 export interface AllocationEntry {
   readonly kind: "allocation";
   readonly relay: RelayId;

@@ -6,6 +6,8 @@ import type { Owner } from "./outputs.ts";
 /** An allocation as it was at one moment. */
 export interface AllocationInfo extends Owner {
   readonly allocation: number;
+  /** Its name in the fleet. */
+  readonly record: string;
   readonly username: string;
   readonly client: ClientTuple;
   readonly transport: ClientTransport;
@@ -16,16 +18,19 @@ export interface AllocationInfo extends Owner {
 export interface RelayInfo {
   readonly relay: RelayId;
   readonly family: AddressFamily;
+  /** Absent where ports do not come in slots. */
+  readonly slot?: string | undefined;
   readonly relayed: RelayedAddress;
   readonly deadline: Millis;
   readonly permissions: readonly { readonly ip: string; readonly deadline: Millis }[];
   readonly channels: readonly { readonly channel: number; readonly peer: PeerAddress; readonly deadline: Millis }[];
 }
 
-export function snapshotOf(allocation: Allocation): AllocationInfo {
+export function infoOf(allocation: Allocation): AllocationInfo {
   return {
     ...allocation.owner,
     allocation: allocation.id,
+    record: allocation.record,
     username: allocation.username,
     client: allocation.client,
     transport: allocation.listener.transport,
@@ -33,6 +38,7 @@ export function snapshotOf(allocation: Allocation): AllocationInfo {
     relays: [...allocation.relays.values()].map((relay) => ({
       relay: relay.socket.id,
       family: relay.socket.family,
+      ...(relay.socket.slot === undefined ? {} : { slot: relay.socket.slot }),
       relayed: relay.socket.relayed,
       deadline: relay.expiry.at,
       permissions: [...relay.permissions.values()].map(({ ip, expiry }) => ({ ip, deadline: expiry.at })),

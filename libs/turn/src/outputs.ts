@@ -10,6 +10,7 @@ import type {
   RelayedAddress,
   RelayId,
 } from "./io.ts";
+import type { AllocationSnapshot } from "./snapshot.ts";
 
 /** Something that another process must decide. Answered by `handleAnswer` with the same id, before `deadline`. */
 export interface Ask {
@@ -29,19 +30,30 @@ export type Question =
       readonly userHash?: Uint8Array;
     }
   /**
-   * May the user hold one more allocation? A grant is given back with the event `allocation-deleted`, or with
-   * `quota-unused` when the allocation came to nothing.
+   * May there be this allocation? Its sockets are open, its client waits. What was granted ends with the event
+   * `allocation-deleted`. Where the attempt comes to nothing after it was asked about, `admission-unused` says so: the
+   * answer may still be on its way then.
    */
-  | { readonly kind: "quota"; readonly tenant: string; readonly user: string; readonly client: ClientTuple };
+  | { readonly kind: "admit"; readonly allocation: AllocationSnapshot };
 
 export type Answer =
   | KnownCredential
   | RejectedCredential
   | { readonly kind: "granted" }
-  /** Answered to the client with 486 (Allocation Quota Reached). */
+  /** Over the quota. Answered to the client with 486 (Allocation Quota Reached). */
   | { readonly kind: "refused" }
-  /** The other process could not decide; as good as no answer. */
+  /** The 5-tuple has an allocation at another server, to which the request is forwarded. Nothing is answered from here. */
+  | { readonly kind: "elsewhere" }
+  /** The ports are not this server's, any more. Answered to the client like a server without free ports. */
+  | { readonly kind: "stale" }
+  /** The other process could not decide; as good as no answer. What an admission becomes then, `Admission` says. */
   | { readonly kind: "unavailable" };
+
+/** An allocation is not as `snapshot` told it last. Not put out again before `snapshot` has told it again. */
+export interface Changed {
+  readonly type: "changed";
+  readonly allocation: number;
+}
 
 /** Who owns an allocation. */
 export interface Owner {
@@ -60,7 +72,38 @@ export type DeletionReason =
   /** The credential was revoked. */
   | "revoked"
   /** An operator ended it. */
-  | "terminated";
+  | "terminated"
+  /** The lease on its ports is lost. It may live on at another server. */
+  | "fenced"
+  /** Its ports were handed over to another server, where it lives on. */
+  | "handed-over";
+
+/** Why an allocation could not be restored. Its record is as good as before, unless it is over. */
+export const RESTORE_FAILURES = [
+  /** Written by another version, or no snapshot at all. */
+  "malformed",
+  "unknown-listener",
+  /** All of its relayed addresses are over. */
+  "expired",
+  /** The credential was revoked. */
+  "revoked",
+  "quota",
+  /** The allocation is here already, or is being restored. */
+  "exists",
+  /** Another allocation has its 5-tuple. */
+  "tuple-taken",
+  /** Its ports are in no slot that this server holds. */
+  "no-slot",
+  /** Another allocation has its port. */
+  "port-taken",
+  /** The socket could not be bound, for as long as it was tried. */
+  "bind-failed",
+  /** The client's stream ended with the process that had it, and the client has no ticket to come back with. */
+  "stream-gone",
+  /** The slot was lost, or the client went away, while the sockets were being bound. */
+  "cancelled",
+] as const;
+export type RestoreFailure = (typeof RESTORE_FAILURES)[number];
 
 /** Why something that came in had no effect and no answer. Each is a counter. */
 export const TURN_DROP_REASONS = [
@@ -72,6 +115,8 @@ export const TURN_DROP_REASONS = [
   "unknown-listener",
   "legacy",
   "rate-limited",
+  "restoring",
+  "elsewhere",
   "retransmission",
   "pending-full",
   "ask-timeout",
@@ -106,6 +151,12 @@ export type TurnEvent =
   | (EventBase<"relay-deleted"> &
       Owner & { readonly allocation: number; readonly relay: RelayId; readonly family: AddressFamily })
   | (EventBase<"allocation-deleted"> & Owner & AllocationSubject & { readonly reason: DeletionReason })
+  /** The client is at another 5-tuple now (RFC 8016), and its data goes there. */
+  | (EventBase<"allocation-moved"> & Owner & AllocationSubject & { readonly from: ClientTuple })
+  /** In place of `allocation-created` where the allocation was made by another process. */
+  | (EventBase<"allocation-restored"> & Owner & AllocationSubject)
+  /** `record` is empty where not even that could be read. */
+  | (EventBase<"restore-failed"> & { readonly record: string; readonly reason: RestoreFailure })
   | (EventBase<"permission-created"> &
       Owner & { readonly allocation: number; readonly relay: RelayId; readonly ip: string })
   | (EventBase<"channel-created"> &
@@ -136,7 +187,8 @@ export type TurnEvent =
       readonly tenant?: string | undefined;
     })
   | (EventBase<"dropped"> & { readonly reason: TurnDropReason })
-  | (EventBase<"quota-unused"> & { readonly tenant: string; readonly user: string; readonly client: ClientTuple })
+  /** An admission that was asked for came to nothing. If it was granted, or is yet, it is to be taken back. */
+  | (EventBase<"admission-unused"> & { readonly record: string; readonly tenant: string; readonly user: string })
   | (EventBase<"bind-failed"> & { readonly relay: RelayId; readonly reason: string })
   | (EventBase<"peer-error"> & { readonly relay: RelayId; readonly peer: PeerAddress; readonly icmp: IcmpError });
 
@@ -150,10 +202,14 @@ interface EventBase<Name extends string> {
 interface AllocationSubject {
   /** Names the allocation in this server. */
   readonly allocation: number;
+  /** Names the allocation in the fleet, over restarts and moves. */
+  readonly record: string;
+  /** The slot of its first relayed address, where ports come in slots. */
+  readonly slot?: string | undefined;
   readonly client: ClientTuple;
   readonly transport: ClientTransport;
   readonly relayed: readonly RelayedAddress[];
 }
 
-/** What the caller has to do: carry out a command, answer a question, count an event. In their order. */
-export type Output = DataPlaneCommand | Ask | TurnEvent;
+/** What the caller has to do: carry out a command, answer a question, note a change, count an event. In their order. */
+export type Output = DataPlaneCommand | Ask | Changed | TurnEvent;

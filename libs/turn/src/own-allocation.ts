@@ -19,6 +19,7 @@ export function ownAllocation(core: Core, request: AuthenticatedRequest): Alloca
     refuseOtherUser(core, request);
     return undefined;
   }
+  core.allocations.heard(allocation, request.client);
   return allocation;
 }
 

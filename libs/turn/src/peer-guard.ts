@@ -22,12 +22,19 @@ export type PeerDecision =
     }
   | { readonly allowed: false; readonly rule: string };
 
+/** Relayed ports on an address of this server. */
+export interface OwnRelay {
+  readonly ip: string;
+  readonly external?: string;
+  readonly ports: PortRange;
+}
+
 /** The peer policy together with what this server knows about its own addresses. */
 export class PeerGuard {
   #policy: PeerPolicy;
   /** By the address that peers know. */
-  readonly #relays: ReadonlyMap<string, { readonly local: string; readonly ports: PortRange }>;
-  readonly #localToExternal: ReadonlyMap<string, string>;
+  #relays: ReadonlyMap<string, { readonly local: string; readonly ports: PortRange }> = new Map();
+  #localToExternal: ReadonlyMap<string, string> = new Map();
   readonly #listenerIps: ReadonlySet<string>;
   readonly #hostIps: ReadonlySet<string>;
   readonly #datagramListeners: ResolvedConfig["listeners"];
@@ -37,9 +44,18 @@ export class PeerGuard {
     this.#datagramListeners = config.listeners.filter(({ transport }) => transport === "udp" || transport === "dtls");
     this.#listenerIps = new Set(config.listeners.map(({ address }) => canonical(address.ip)));
     this.#hostIps = new Set(config.hostAddresses.map(canonical));
+    this.setRelays(config.relays.map(({ ports = config.ports, ...relay }) => ({ ...relay, ports })));
+  }
+
+  setPolicy(policy: PeerPolicy): void {
+    this.#policy = policy;
+  }
+
+  /** Changes which relayed addresses are here. Of two local addresses behind one the last counts. */
+  setRelays(own: readonly OwnRelay[]): void {
     const relays = new Map<string, { local: string; ports: PortRange }>();
     const localToExternal = new Map<string, string>();
-    for (const { ip, external = ip, ports = config.ports } of config.relays) {
+    for (const { ip, external = ip, ports } of own) {
       const known = canonical(external);
       const local = canonical(ip);
       const other = relays.get(known)?.ports ?? ports;
@@ -51,10 +67,6 @@ export class PeerGuard {
     }
     this.#relays = relays;
     this.#localToExternal = localToExternal;
-  }
-
-  setPolicy(policy: PeerPolicy): void {
-    this.#policy = policy;
   }
 
   /** Whether the address may be a peer. `only` is what the credential allows; absent: anything. */

@@ -1,5 +1,5 @@
 import type { Allocation, Permission, Relay } from "./allocation.ts";
-import { removeChannel } from "./channels.ts";
+import { publishChannel, removeChannel } from "./channels.ts";
 import type { Core } from "./core.ts";
 import type { Millis } from "./io.ts";
 import { allowsPort, type PeerDecision, samePorts } from "./peer-guard.ts";
@@ -45,21 +45,14 @@ export function installPermission(core: Core, peer: AllowedPeer, now: Millis): v
   const { relay, ip, decision } = peer;
   const deadline = now + PERMISSION_LIFETIME_MS;
   const existing = relay.permissions.get(ip);
+  core.allocations.changed(relay.allocation);
   if (existing !== undefined) {
     existing.ports = decision.ports;
     core.deadlines.move(existing.expiry, deadline);
     publishPermission(core, existing);
     return;
   }
-  const permission: Permission = {
-    relay,
-    ip,
-    wireIp: decision.wireIp,
-    ports: decision.ports,
-    expiry: core.deadlines.add(deadline, () => removePermission(core, permission)),
-  };
-  relay.permissions.set(ip, permission);
-  publishPermission(core, permission);
+  putPermission(core, peer, deadline);
   const { tenant, user, kid } = relay.allocation.owner;
   core.out.event({
     type: "event",
@@ -73,17 +66,33 @@ export function installPermission(core: Core, peer: AllowedPeer, now: Millis): v
   });
 }
 
+/** Adds a permission that is not there. */
+export function putPermission(core: Core, { relay, ip, decision }: AllowedPeer, deadline: Millis): void {
+  const permission: Permission = {
+    relay,
+    ip,
+    wireIp: decision.wireIp,
+    ports: decision.ports,
+    expiry: core.deadlines.add(deadline, () => removePermission(core, permission)),
+  };
+  relay.permissions.set(ip, permission);
+  publishPermission(core, permission);
+}
+
 /** Judges a live permission again, and its channels with it. */
 export function recheckPermission(core: Core, permission: Permission): void {
   const { relay, ip } = permission;
   const { allocation } = relay;
   const decision = core.guard.judge(ip, allocation.onlyPeers);
   if (decision.allowed) {
-    if (samePorts(decision.ports, permission.ports)) return;
+    const moved = decision.wireIp !== permission.wireIp;
+    if (!moved && samePorts(decision.ports, permission.ports)) return;
     permission.ports = decision.ports;
+    permission.wireIp = decision.wireIp;
     publishPermission(core, permission);
   } else {
     removePermission(core, permission);
+    core.allocations.changed(allocation);
     core.out.event({
       type: "event",
       name: "permission-revoked",
@@ -95,7 +104,13 @@ export function recheckPermission(core: Core, permission: Permission): void {
   }
   for (const channel of [...allocation.channels.values()]) {
     if (channel.peer.ip !== ip) continue;
-    if (!decision.allowed || !allowsPort(decision.ports, channel.peer.port)) removeChannel(core, channel);
+    if (!decision.allowed || !allowsPort(decision.ports, channel.peer.port)) {
+      removeChannel(core, channel);
+      core.allocations.changed(allocation);
+    } else if (channel.wireIp !== decision.wireIp) {
+      channel.wireIp = decision.wireIp;
+      publishChannel(core, channel);
+    }
   }
 }
 

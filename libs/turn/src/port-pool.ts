@@ -40,6 +40,13 @@ export class PortPool {
     return port;
   }
 
+  /** Takes this very port. False when it is not free. */
+  takeOnly(port: number): boolean {
+    if (port < this.range.min || port > this.range.max || !this.#side(port).has(port)) return false;
+    this.#remove(port);
+    return true;
+  }
+
   /** Gives a port back. */
   release(port: number): void {
     if (port < this.range.min || port > this.range.max || this.#excluded.has(port)) return;

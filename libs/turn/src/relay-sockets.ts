@@ -1,10 +1,11 @@
-import { type AddressFamily, familyOf } from "@culvert/stun";
+import type { AddressFamily } from "@culvert/stun";
 import type { ResolvedConfig } from "./config.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
-import type { BindResult, LocalAddress, Millis, RelayedAddress, RelayId } from "./io.ts";
+import type { BindResult, InitialCounters, LocalAddress, Millis, RelayedAddress, RelayId } from "./io.ts";
 import type { OutputQueue } from "./output-queue.ts";
-import { type PortNeed, PortPool } from "./port-pool.ts";
-import { type RandomSource, uniformInt } from "./random.ts";
+import { type Place, Places, type SlotConfig } from "./places.ts";
+import type { PortNeed } from "./port-pool.ts";
+import type { RandomSource } from "./random.ts";
 
 /** A relay socket: open, or being opened. */
 export interface RelaySocket {
@@ -13,6 +14,7 @@ export interface RelaySocket {
   readonly local: LocalAddress;
   /** As clients and peers know it. */
   readonly relayed: RelayedAddress;
+  readonly slot: string | undefined;
 }
 
 export type OpenResult =
@@ -21,15 +23,15 @@ export type OpenResult =
   /** No port is free, or none could be bound. */
   | { readonly ok: false };
 
+export type ReopenResult =
+  | { readonly ok: true; readonly socket: RelaySocket }
+  | { readonly ok: false; readonly reason: "no-slot" | "port-taken" | "bind-failed" | "cancelled" };
+
 /** A port that another process holds is left alone for this long. */
 const QUARANTINE_MS = 60_000;
 
-interface Place {
-  readonly ip: string;
-  readonly external: string;
-  readonly family: AddressFamily;
-  readonly pool: PortPool;
-}
+/** The process that had a port before may need a moment to go. */
+const REOPEN_PAUSE_MS = 50;
 
 interface Opening {
   readonly family: AddressFamily;
@@ -42,40 +44,54 @@ interface Opening {
   failed: boolean;
 }
 
-/** Opens relay sockets on random free ports and closes them. */
+/** What waits for the answer to a `Bind`. */
+interface Awaited {
+  readonly bound: (result: BindResult, now: Millis) => void;
+  /** The place of the socket is lost. */
+  readonly lost: (now: Millis) => void;
+}
+
+/** Opens relay sockets on random free ports, or again on the ports that they had, and closes them. */
 export class RelaySockets {
   readonly #config: ResolvedConfig;
-  readonly #random: RandomSource;
   readonly #out: OutputQueue;
   readonly #deadlines: Deadlines;
-  readonly #places: readonly Place[];
+  readonly #places: Places;
   readonly #placeOf = new Map<RelayId, Place>();
-  readonly #openings = new Map<RelayId, Opening>();
+  readonly #awaited = new Map<RelayId, Awaited>();
   #lastId = 0;
 
   constructor(config: ResolvedConfig, random: RandomSource, out: OutputQueue, deadlines: Deadlines) {
     this.#config = config;
-    this.#random = random;
     this.#out = out;
     this.#deadlines = deadlines;
-    this.#places = config.relays.map(({ ip, external = ip, ports = config.ports }) => ({
-      ip,
-      external,
-      family: familyOf(ip),
-      pool: new PortPool(
-        ports,
-        config.listeners.filter(({ address }) => isOn(address.ip, ip)).map(({ address }) => address.port),
-      ),
-    }));
+    this.#places = new Places(config, random);
   }
 
   supports(family: AddressFamily): boolean {
-    return this.#places.some((place) => place.family === family);
+    return this.#places.supports(family);
   }
 
   /** How many relayed ports are free. */
   free(family: AddressFamily): number {
-    return this.#placesOf(family).reduce((sum, { pool }) => sum + pool.free, 0);
+    return this.#places.free(family);
+  }
+
+  /**
+   * Takes the slots held from now on in the place of those before. What is being opened in a slot that is lost is tried
+   * elsewhere. Returns the open sockets whose slot is lost; they are to be closed.
+   */
+  setSlots(slots: readonly SlotConfig[], now: Millis): ReadonlySet<RelayId> {
+    const lostPlaces = this.#places.setSlots(slots);
+    if (lostPlaces.size === 0) return new Set();
+    const isLost = (id: RelayId): boolean => {
+      const place = this.#placeOf.get(id);
+      return place !== undefined && lostPlaces.has(place);
+    };
+    for (const [id, awaited] of [...this.#awaited]) {
+      if (isLost(id) && this.#awaited.get(id) === awaited) awaited.lost(now);
+    }
+    return new Set([...this.#placeOf.keys()].filter(isLost));
   }
 
   /** Opens a socket, or a pair. `done` is called once, perhaps before this returns. Returns what stops it. */
@@ -99,11 +115,76 @@ export class RelaySockets {
     return (at) => this.#abandon(opening, at);
   }
 
+  /**
+   * Opens a socket on the port that it had before. While the port is in use, or its address is not here yet, it is tried
+   * again for as long as an Allocate waits. `done` is called once, perhaps before this returns. Returns what stops it.
+   */
+  reopen(
+    relayed: RelayedAddress,
+    counters: InitialCounters | undefined,
+    now: Millis,
+    done: (result: ReopenResult, now: Millis) => void,
+  ): () => void {
+    const place = this.#places.of(relayed);
+    if (place === undefined || !place.pool.takeOnly(relayed.port)) {
+      done({ ok: false, reason: place === undefined ? "no-slot" : "port-taken" }, now);
+      return () => {};
+    }
+    let current: RelaySocket | undefined;
+    let retry: Deadline | undefined;
+    const stop = (): void => {
+      this.#deadlines.remove(end);
+      this.#deadlines.remove(retry);
+      if (current === undefined) place.pool.release(relayed.port);
+      else this.close(current);
+      current = undefined;
+    };
+    const fail = (reason: "bind-failed" | "cancelled", at: Millis): void => {
+      stop();
+      done({ ok: false, reason }, at);
+    };
+    const end = this.#deadlines.add(now + this.#config.limits.bindTimeoutMs, (at) => fail("bind-failed", at));
+    const bind = (): void => {
+      const socket = this.#bind(place, relayed.port, counters, {
+        bound: (result, at) => {
+          if (result.ok) {
+            this.#deadlines.remove(end);
+            done({ ok: true, socket }, at);
+            return;
+          }
+          this.#out.event({ type: "event", name: "bind-failed", relay: socket.id, reason: result.reason });
+          this.#placeOf.delete(socket.id);
+          current = undefined;
+          if (result.reason === "no-descriptors") fail("bind-failed", at);
+          else retry = this.#deadlines.add(at + REOPEN_PAUSE_MS, bind);
+        },
+        lost: (at) => fail("cancelled", at),
+      });
+      current = socket;
+    };
+    bind();
+    return stop;
+  }
+
   /** The answer to a `Bind`. One that nobody waits for does nothing. */
   handleBound(relay: RelayId, result: BindResult, now: Millis): void {
-    const opening = this.#openings.get(relay);
-    if (opening === undefined) return;
-    this.#openings.delete(relay);
+    const awaited = this.#awaited.get(relay);
+    if (awaited === undefined) return;
+    this.#awaited.delete(relay);
+    awaited.bound(result, now);
+  }
+
+  /** Closes a socket; its port is free again. */
+  close(socket: RelaySocket): void {
+    const place = this.#placeOf.get(socket.id);
+    if (place === undefined) return;
+    this.#placeOf.delete(socket.id);
+    this.#awaited.delete(socket.id);
+    this.#out.push({ type: "unbind", relay: socket.id });
+    place.pool.release(socket.local.port);
+  }
+
+  #opened(opening: Opening, relay: RelayId, result: BindResult, now: Millis): void {
     opening.awaiting.delete(relay);
     if (!result.ok) {
       this.#out.event({ type: "event", name: "bind-failed", relay, reason: result.reason });
@@ -125,20 +206,10 @@ export class RelaySockets {
     this.#attempt(opening, now);
   }
 
-  /** Closes a socket; its port is free again. */
-  close(socket: RelaySocket): void {
-    const place = this.#placeOf.get(socket.id);
-    if (place === undefined) return;
-    this.#placeOf.delete(socket.id);
-    this.#openings.delete(socket.id);
-    this.#out.push({ type: "unbind", relay: socket.id });
-    place.pool.release(socket.local.port);
-  }
-
   #attempt(opening: Opening, now: Millis): void {
     opening.sockets = [];
     opening.failed = false;
-    const taken = opening.attemptsLeft > 0 ? this.#take(opening.family, opening.need) : undefined;
+    const taken = opening.attemptsLeft > 0 ? this.#places.take(opening.family, opening.need) : undefined;
     opening.attemptsLeft--;
     if (taken === undefined) {
       this.#deadlines.remove(opening.deadline);
@@ -146,34 +217,33 @@ export class RelaySockets {
       return;
     }
     const ports = opening.need === "pair" ? [taken.port, taken.port + 1] : [taken.port];
-    opening.sockets = ports.map((port) => this.#bind(taken.place, port, opening));
-  }
-
-  #bind(place: Place, port: number, opening: Opening): RelaySocket {
-    const id = ++this.#lastId;
-    const local = { ip: place.ip, port };
-    this.#placeOf.set(id, place);
-    this.#openings.set(id, opening);
-    opening.awaiting.add(id);
-    this.#out.push({ type: "bind", relay: id, local });
-    return { id, family: place.family, local, relayed: { ip: place.external, port } };
-  }
-
-  /** Of all free ports on all addresses each is equally likely, as long as one on the chosen address will do. */
-  #take(family: AddressFamily, need: PortNeed): { place: Place; port: number } | undefined {
-    const candidates = this.#placesOf(family).filter(({ pool }) => pool.free > 0);
-    while (candidates.length > 0) {
-      const free = candidates.reduce((sum, { pool }) => sum + pool.free, 0);
-      let rest = uniformInt(this.#random, free);
-      const index = candidates.findIndex(({ pool }) => {
-        rest -= pool.free;
-        return rest < 0;
+    opening.sockets = ports.map((port) => {
+      const socket = this.#bind(taken.place, port, undefined, {
+        bound: (result, at) => this.#opened(opening, socket.id, result, at),
+        lost: (at) => {
+          this.#clear(opening);
+          this.#attempt(opening, at);
+        },
       });
-      const [place] = candidates.splice(index, 1);
-      const port = place?.pool.take(need, this.#random);
-      if (place !== undefined && port !== undefined) return { place, port };
-    }
-    return undefined;
+      opening.awaiting.add(socket.id);
+      return socket;
+    });
+  }
+
+  #bind(place: Place, port: number, counters: InitialCounters | undefined, awaited: Awaited): RelaySocket {
+    const id = ++this.#lastId;
+    const { ip, external, family, slot, lease } = place;
+    const local = { ip, port };
+    this.#placeOf.set(id, place);
+    this.#awaited.set(id, awaited);
+    this.#out.push({
+      type: "bind",
+      relay: id,
+      local,
+      ...(lease === undefined ? {} : { lease }),
+      ...(counters === undefined ? {} : { counters }),
+    });
+    return { id, family, local, relayed: { ip: external, port }, slot };
   }
 
   #giveUp(opening: Opening, now: Millis): void {
@@ -186,6 +256,10 @@ export class RelaySockets {
 
   #abandon(opening: Opening, _now: Millis): void {
     this.#deadlines.remove(opening.deadline);
+    this.#clear(opening);
+  }
+
+  #clear(opening: Opening): void {
     opening.awaiting.clear();
     for (const socket of opening.sockets) this.close(socket);
     opening.sockets = [];
@@ -197,12 +271,4 @@ export class RelaySockets {
     this.#placeOf.delete(socket.id);
     this.#deadlines.add(freeAt, () => place?.pool.release(socket.local.port));
   }
-
-  #placesOf(family: AddressFamily): Place[] {
-    return this.#places.filter((place) => place.family === family);
-  }
-}
-
-function isOn(listenerIp: string, relayIp: string): boolean {
-  return listenerIp === relayIp || listenerIp === "0.0.0.0" || listenerIp === "::";
 }

@@ -1,5 +1,5 @@
 import type { Deadline, Deadlines } from "./deadlines.ts";
-import type { Millis } from "./io.ts";
+import type { Millis, RelayId } from "./io.ts";
 import type { Owner } from "./outputs.ts";
 import { type Quotas, sameOwner } from "./quotas.ts";
 import type { RandomSource } from "./random.ts";
@@ -67,6 +67,13 @@ export class Reservations {
   revoke(matches: (owner: Owner) => boolean): void {
     for (const [key, reservation] of this.#held) {
       if (matches(reservation.owner)) this.#drop(key);
+    }
+  }
+
+  /** Ends the reservations that have one of these sockets. */
+  lose(lost: ReadonlySet<RelayId>): void {
+    for (const [key, { socket }] of this.#held) {
+      if (lost.has(socket.id)) this.#drop(key);
     }
   }
 

@@ -7,6 +7,7 @@ import {
 } from "@culvert/stun";
 import { AllocateAttempts } from "./allocate-attempts.ts";
 import { Allocations } from "./allocations.ts";
+import type { Alternate } from "./alternates.ts";
 import { Asks } from "./asks.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { handleChannelData } from "./client-data.ts";
@@ -16,7 +17,7 @@ import { Deadlines } from "./deadlines.ts";
 import { dispatch } from "./dispatch.ts";
 import { Guesses } from "./guesses.ts";
 import type { BindResult, ClientTuple, IcmpError, Millis, PeerAddress, RelayId } from "./io.ts";
-import { type AllocationInfo, snapshotOf } from "./listing.ts";
+import { type AllocationInfo, infoOf } from "./listing.ts";
 import { LongTermKeys } from "./long-term-keys.ts";
 import { Nonces } from "./nonce.ts";
 import { OutputQueue } from "./output-queue.ts";
@@ -25,11 +26,15 @@ import { handlePeerData, handlePeerIcmp } from "./peer-data.ts";
 import { PeerGuard } from "./peer-guard.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import { recheckPermission } from "./permissions.ts";
+import type { SlotConfig } from "./places.ts";
 import { Quotas } from "./quotas.ts";
 import type { RandomSource } from "./random.ts";
 import { SourceLimiter } from "./rate-limit.ts";
 import { RelaySockets } from "./relay-sockets.ts";
 import { Reservations } from "./reservations.ts";
+import { type RestoreOptions, Restores } from "./restore.ts";
+import { type AllocationSnapshot, snapshotOf } from "./snapshot.ts";
+import { Tickets } from "./tickets.ts";
 
 /** What a TURN server needs from its surroundings. */
 export interface TurnServerPorts {
@@ -55,7 +60,7 @@ export interface RevocationSubject {
  * later than `pollTimeout` says. No input makes it throw.
  */
 export class TurnServer {
-  readonly #core: Core & { draining: Draining | undefined };
+  readonly #core: Core & { draining: Draining | undefined; alternates: readonly Alternate[] };
 
   constructor(config: TurnServerConfig, ports: TurnServerPorts) {
     const resolved = resolveConfig(config);
@@ -94,7 +99,15 @@ export class TurnServer {
       reservations: new Reservations(sockets, quotas, deadlines, random),
       asks: new Asks(limits, out, deadlines),
       attempts: new AllocateAttempts(),
-      allocations: new Allocations(out, deadlines, sockets, quotas),
+      allocations: new Allocations(out, deadlines, sockets, quotas, resolved.changes),
+      restores: new Restores(),
+      tickets: new Tickets(
+        resolved.ticketKeys ?? [random.bytes(32)],
+        resolved.ticketLifetimeSeconds * 1000,
+        crypto,
+        random,
+      ),
+      alternates: [],
       draining: undefined,
     };
   }
@@ -163,8 +176,9 @@ export class TurnServer {
     core.deadlines.run(now);
     core.attempts.cancel(core, client, now);
     core.asks.cancelClient(client);
+    core.restores.cancelClient(core, client);
     const allocation = core.allocations.get(client);
-    if (allocation !== undefined) core.allocations.delete(allocation, "client-closed");
+    if (allocation !== undefined) core.allocations.streamEnded(allocation, client, now);
   }
 
   /** The answer to an `Ask`. One that is not asked, any more, does nothing. */
@@ -193,16 +207,76 @@ export class TurnServer {
     const core = this.#core;
     core.deadlines.run(now);
     core.guard.setPolicy(policy);
-    for (const allocation of core.allocations) {
-      for (const relay of allocation.relays.values()) {
-        for (const permission of [...relay.permissions.values()]) recheckPermission(core, permission);
-      }
+    this.#recheckPermissions();
+  }
+
+  /**
+   * Changes which relayed ports are this server's, where they come in slots. What has a port of a slot that is not among
+   * them, or is there under another lease, ends with `reason`: its slot is lost, or is another server's to carry on.
+   */
+  setSlots(slots: readonly SlotConfig[], now: Millis, reason: "fenced" | "handed-over" = "fenced"): void {
+    const core = this.#core;
+    core.deadlines.run(now);
+    const lost = core.sockets.setSlots(slots, now);
+    if (lost.size > 0) {
+      core.restores.lose(core, lost);
+      core.attempts.lose(core, lost, now);
+      core.reservations.lose(lost);
+      const ending = new Set([...lost].flatMap((relay) => core.allocations.relay(relay)?.allocation ?? []));
+      for (const allocation of ending) core.allocations.delete(allocation, reason);
     }
+    const { relays, ports: range } = core.config;
+    core.guard.setRelays([...relays.map(({ ports = range, ...relay }) => ({ ...relay, ports })), ...slots]);
+    this.#recheckPermissions();
+  }
+
+  /** Changes where clients are sent for whom there is no room here. The best first, and none that is full. */
+  setAlternates(alternates: readonly Alternate[]): void {
+    this.#core.alternates = alternates;
   }
 
   /** Changes the keys of nonces. Keep the old first one as second for as long as nonces live. */
   setNonceKeys(keys: readonly Uint8Array[]): void {
     this.#core.nonces.setKeys(keys);
+  }
+
+  /** Changes the keys of mobility tickets. Keep the old first one as second for as long as its tickets are to be good. */
+  setTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#core.tickets.setKeys(keys);
+  }
+
+  /**
+   * Whether requests and data of this 5-tuple are this server's: it has an allocation, or is making or restoring one. Of
+   * all others the fleet may know whose they are: by the 5-tuple, by the ticket of a Refresh (`readTicket`), and by the
+   * CONNECTION-ID of a ConnectionBind (RFC 6062), which arrives on a 5-tuple of its own.
+   */
+  owns(client: ClientTuple): boolean {
+    const { allocations, attempts, restores } = this.#core;
+    return allocations.get(client) !== undefined || attempts.get(client) !== undefined || restores.has(client);
+  }
+
+  /** All that another server needs to carry an allocation on. Undefined when it is over. Ends the wait of `Changed`. */
+  snapshot(allocation: number): AllocationSnapshot | undefined {
+    const found = this.#core.allocations.withId(allocation);
+    if (found === undefined) return undefined;
+    found.changed = false;
+    return snapshotOf(found);
+  }
+
+  /**
+   * Carries on an allocation of another server: binds the same ports, and installs what was there, as far as policy,
+   * quotas and limits of today let it. Until then its client's requests wait. Comes to the event `allocation-restored` or
+   * `restore-failed`, whatever the snapshot is.
+   */
+  restore(snapshot: AllocationSnapshot, now: Millis, options: RestoreOptions = {}): void {
+    this.#core.deadlines.run(now);
+    this.#core.restores.start(this.#core, snapshot, options, now);
+  }
+
+  /** The allocation of this name in the fleet. Undefined when it is not here. */
+  find(record: string): AllocationInfo | undefined {
+    const allocation = this.#core.allocations.withRecord(record);
+    return allocation === undefined ? undefined : infoOf(allocation);
   }
 
   /** From now on new allocations are refused; those that live go on. Undefined: take new ones again. */
@@ -220,6 +294,7 @@ export class TurnServer {
       (subject.kid === undefined || owner.kid === subject.kid) &&
       (subject.username === undefined || username === subject.username);
     core.attempts.revoke(core, matches, now);
+    core.restores.revoke(core, matches);
     core.reservations.revoke(matches);
     const ending = [...core.allocations].filter(({ owner, username }) => matches(owner, username));
     for (const allocation of ending) {
@@ -247,6 +322,14 @@ export class TurnServer {
 
   /** All allocations as they are now. */
   *list(): IterableIterator<AllocationInfo> {
-    for (const allocation of [...this.#core.allocations]) yield snapshotOf(allocation);
+    for (const allocation of [...this.#core.allocations]) yield infoOf(allocation);
+  }
+
+  #recheckPermissions(): void {
+    for (const allocation of this.#core.allocations) {
+      for (const relay of allocation.relays.values()) {
+        for (const permission of [...relay.permissions.values()]) recheckPermission(this.#core, permission);
+      }
+    }
   }
 }

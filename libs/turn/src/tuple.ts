@@ -1,5 +1,5 @@
 import type { TransportAddress } from "@culvert/stun";
-import type { ClientTuple } from "./io.ts";
+import type { ClientTransport, ClientTuple } from "./io.ts";
 
 let lastClient: ClientTuple | undefined;
 let lastKey = "";
@@ -35,4 +35,12 @@ export function sameTransaction(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
+}
+
+export function sameTuple(a: ClientTuple, b: ClientTuple): boolean {
+  return a.listener === b.listener && a.remote.port === b.remote.port && a.remote.ip === b.remote.ip;
+}
+
+export function isStream(transport: ClientTransport): boolean {
+  return transport === "tcp" || transport === "tls";
 }

@@ -1,6 +1,6 @@
-import { Attr, Method } from "@culvert/stun";
+import { Method } from "@culvert/stun";
 import { describe, expect, it } from "vitest";
-import { known, Lab, type LabOptions, REALM } from "./support/lab.ts";
+import { Lab, type LabOptions, REALM } from "./support/lab.ts";
 import { allocate, refresh, UDP_TRANSPORT } from "./support/requests.ts";
 
 const asking: LabOptions = { resolve: () => ({ kind: "ask" }) };
@@ -117,89 +117,5 @@ describe("a user whom the authenticator has to ask for", () => {
     lab.server.handleAnswer(2, ALICE, lab.now);
     lab.settle();
     expect(lab.server.size).toBe(0);
-  });
-});
-
-describe("a quota that the fleet counts", () => {
-  const counting: LabOptions = { config: { fleetQuota: true } };
-
-  it("is asked for before a socket is opened", () => {
-    const lab = new Lab(counting);
-    const client = lab.client();
-    expect(allocate(client).outcome).toBe("none");
-    expect(lab.asks()).toMatchObject([{ question: { kind: "quota", tenant: "acme", user: "alice" } }]);
-    expect(lab.outputs.some(({ type }) => type === "bind")).toBe(false);
-    lab.server.handleAnswer(1, { kind: "granted" }, lab.now);
-    lab.settle();
-    expect(outcomesOf(lab)).toEqual([401, "success"]);
-  });
-
-  it("that is used up is answered with 486, protected", () => {
-    const lab = new Lab(counting);
-    const client = lab.client();
-    allocate(client);
-    lab.take();
-    lab.server.handleAnswer(1, { kind: "refused" }, lab.now);
-    lab.settle();
-    expect(outcomesOf(lab)).toEqual([486]);
-    expect(client.received(lab.take())).toHaveLength(1);
-  });
-
-  it("that nobody can tell is answered with 500", () => {
-    const lab = new Lab(counting);
-    allocate(lab.client());
-    lab.advance(3000);
-    allocate(lab.client());
-    lab.server.handleAnswer(2, { kind: "unavailable" }, lab.now);
-    expect(outcomesOf(lab)).toEqual([401, 500, 401, 500]);
-    expect(lab.server.pollTimeout()).toBeUndefined();
-  });
-
-  it("is not asked for twice by a retransmission", () => {
-    const lab = new Lab(counting);
-    const client = lab.client();
-    const transactionId = lab.random.bytes(12);
-    allocate(client, [], { transactionId });
-    allocate(client, [], { transactionId });
-    expect(lab.asks()).toHaveLength(1);
-    expect(lab.drops()).toEqual(["retransmission"]);
-    expect(allocate(client).outcome).toBe(437);
-  });
-
-  it("is given back where the allocation comes to nothing", () => {
-    const lab = new Lab({ ...counting, bind: () => ({ ok: false, reason: "unavailable" }) });
-    allocate(lab.client());
-    lab.server.handleAnswer(1, { kind: "granted" }, lab.now);
-    lab.settle();
-    expect(lab.events("quota-unused")).toMatchObject([{ tenant: "acme", user: "alice" }]);
-    expect(outcomesOf(lab)).toEqual([401, 508]);
-  });
-
-  it("granted to a client that is gone is not taken", () => {
-    const lab = new Lab(counting);
-    const client = lab.client();
-    allocate(client);
-    lab.server.handleClientClosed(client.tuple, lab.now);
-    lab.server.handleAnswer(1, { kind: "granted" }, lab.now);
-    lab.settle();
-    expect(lab.server.size).toBe(0);
-    expect(lab.outputs.some(({ type }) => type === "bind")).toBe(false);
-  });
-
-  it("waits in a queue of bounded length; beyond: 500", () => {
-    const lab = new Lab({ config: { fleetQuota: true, limits: { pendingRequests: 1 } } });
-    allocate(lab.client());
-    expect(allocate(lab.client({ port: 2 })).outcome).toBe(500);
-  });
-
-  it("and a credential may be asked for one after the other", () => {
-    const lab = new Lab({ ...asking, ...counting });
-    const reply = allocate(lab.client());
-    expect(reply.message?.has(Attr.XorRelayedAddress)).toBeUndefined();
-    lab.server.handleAnswer(1, known({ tenant: "acme", user: "alice" }) as typeof ALICE, lab.now);
-    lab.settle();
-    lab.server.handleAnswer(2, { kind: "granted" }, lab.now);
-    lab.settle();
-    expect(lab.server.size).toBe(1);
   });
 });

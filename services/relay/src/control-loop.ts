@@ -70,7 +70,7 @@ export class ControlLoop {
       if (isCommand(output)) commands.push(output);
       else if (output.type === "event") onEvent(output);
       // Nothing in this process answers for others; the server has an answer for that.
-      else turn.handleAnswer(output.id, { kind: "unavailable" }, now);
+      else if (output.type === "ask") turn.handleAnswer(output.id, { kind: "unavailable" }, now);
     }
     return commands;
   }
@@ -89,7 +89,7 @@ export class ControlLoop {
 }
 
 function isCommand(output: Output): output is DataPlaneCommand {
-  return output.type !== "ask" && output.type !== "event";
+  return output.type !== "ask" && output.type !== "changed" && output.type !== "event";
 }
 
 function deliver(turn: TurnServer, event: DataPlaneEvent, now: Millis): void {

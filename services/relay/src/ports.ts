@@ -3,7 +3,7 @@ import { ConfigError, type CredentialConfig, readGrpcCredentials } from "@culver
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
-import { createDataPlane } from "@culvert/dataplane";
+import { createDataPlane, nativeCrypto } from "@culvert/dataplane";
 import { monotonicClock, nodeCrypto, systemRandom } from "@culvert/runtime";
 import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
@@ -39,7 +39,7 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
     logger,
     dataPlane: ports.dataPlane ?? openDataPlane(config, clock, logger),
     random: ports.random ?? systemRandom,
-    crypto: ports.crypto ?? nodeCrypto,
+    crypto: ports.crypto ?? (config.dataPlane.kind === "node" ? nodeCrypto : nativeCrypto(nodeCrypto)),
     metrics: ports.metrics ?? createMetrics({ service: "relay" }),
     resolver: ports.resolver ?? systemResolver,
     env: ports.env ?? process.env,

@@ -2,6 +2,16 @@
 export interface NativeBinding {
   protocol(): number;
   readonly Plane: new (options: NativeOptions, wake: () => void) => NativePlane;
+  readonly SharedMac: new (memory: Uint8Array) => NativeMac;
+}
+
+/**
+ * HMACs in memory that both sides have: the key stands at its beginning, the data after it, and then the HMAC at its
+ * beginning. Lengths are in bytes.
+ */
+export interface NativeMac {
+  sha1(key: number, data: number): void;
+  sha256(key: number, data: number): void;
 }
 
 export interface NativeOptions {

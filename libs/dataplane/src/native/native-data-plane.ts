@@ -145,6 +145,8 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     if (this.#closed !== undefined) return;
     for (const command of commands) this.#pack(command);
     this.#flush();
+    // What became of binds is handed up at once: whoever asked waits for it to answer its client.
+    this.#events.flush();
   }
 
   onEvents(sink: (events: readonly DataPlaneEvent[]) => void): void {

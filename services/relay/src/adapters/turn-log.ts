@@ -6,7 +6,8 @@ import { methodName } from "./turn-metrics.ts";
 interface Line {
   readonly level: "info" | "warn";
   readonly message: string;
-  readonly fields: Readonly<Record<string, unknown>>;
+  /** Made only for what is written: hashing addresses costs more than all else here. */
+  readonly fields: () => Readonly<Record<string, unknown>>;
   /** Anybody can cause it, any number of times. */
   readonly limited: boolean;
 }
@@ -49,7 +50,7 @@ export function createTurnLog(logger: Logger, show: Anonymiser, clock: Clock): (
   return (event) => {
     const line = describe(event, show);
     if (line === undefined || !logger.isLevelEnabled(line.level)) return;
-    if (!line.limited || mayWrite()) logger[line.level](line.fields, line.message);
+    if (!line.limited || mayWrite()) logger[line.level](line.fields(), line.message);
   };
 }
 
@@ -57,36 +58,63 @@ function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
   switch (event.name) {
     case "allocation-created": {
       const { allocation, tenant, transport, lifetimeSeconds, kid } = event;
-      const who = { user: show.user(event.user), client: show.ip(event.client.remote.ip) };
-      return info("allocation created", { allocation, tenant, kid, transport, lifetimeSeconds, ...who });
+      return info("allocation created", () => ({
+        allocation,
+        tenant,
+        kid,
+        transport,
+        lifetimeSeconds,
+        user: show.user(event.user),
+        client: show.ip(event.client.remote.ip),
+      }));
     }
     case "allocation-deleted": {
       const { allocation, tenant, reason } = event;
-      return info("allocation deleted", { allocation, tenant, reason });
+      return info("allocation deleted", () => ({ allocation, tenant, reason }));
     }
     case "permission-revoked": {
       const { allocation, tenant } = event;
-      return info("permission revoked", { allocation, tenant, peer: show.ip(event.ip) });
+      return info("permission revoked", () => ({ allocation, tenant, peer: show.ip(event.ip) }));
     }
     case "auth-failed": {
       const { code, reason, detail, tenant } = event;
       // The first two messages of every client fail so; they tell nothing.
       if (reason === "no-integrity" || reason === "stale-nonce") return undefined;
-      const fields = { code, reason, detail, tenant, client: show.ip(event.client.remote.ip) };
-      return { ...info("request not authenticated", fields), limited: true };
+      return {
+        ...info("request not authenticated", () => ({
+          code,
+          reason,
+          detail,
+          tenant,
+          client: show.ip(event.client.remote.ip),
+        })),
+        limited: true,
+      };
     }
     case "peer-denied": {
       const { tenant, rule, method } = event;
-      const fields = { tenant, user: show.user(event.user), method: methodName(method), rule, peer: show.ip(event.ip) };
-      return { ...info("peer denied", fields), limited: true };
+      return {
+        ...info("peer denied", () => ({
+          tenant,
+          user: show.user(event.user),
+          method: methodName(method),
+          rule,
+          peer: show.ip(event.ip),
+        })),
+        limited: true,
+      };
     }
     case "bind-failed":
-      return { ...info("relay socket could not be opened", { reason: event.reason }), level: "warn", limited: true };
+      return {
+        ...info("relay socket could not be opened", () => ({ reason: event.reason })),
+        level: "warn",
+        limited: true,
+      };
     default:
       return undefined;
   }
 }
 
-function info(message: string, fields: Readonly<Record<string, unknown>>): Line {
+function info(message: string, fields: Line["fields"]): Line {
   return { level: "info", message, fields, limited: false };
 }

@@ -1,9 +1,14 @@
 import type { DataPlane, DataPlaneCounters } from "@culvert/dataplane";
 import { Method } from "@culvert/stun";
 import { AUTH_FAILURES, TURN_DROP_REASONS, type TurnEvent } from "@culvert/turn";
-import type { Attributes, Counter, Meter, ObservableResult } from "@opentelemetry/api";
+import type { Attributes, Meter, ObservableResult } from "@opentelemetry/api";
+import { Tally } from "./tally.ts";
 
 const METHOD_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Method).map(([name, value]) => [value, name]));
+
+/** More than there are error codes. */
+const CODES = 1000;
+const none = (): Attributes => ({});
 
 export interface TurnMetrics {
   /** Counts one event of the TURN server. */
@@ -28,8 +33,7 @@ export interface RelayGauges {
 
 /** Creates the relay's instruments. No label holds a user, an address, a port or an allocation. */
 export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: RelayGauges): TurnMetrics {
-  const counter = (name: string, description: string): Counter =>
-    meter.createCounter(`culvert_relay_${name}`, { description });
+  const counter = (name: string, description: string): Tally => new Tally(meter, `culvert_relay_${name}`, description);
   const requests = counter("requests_total", "Answered requests by method and code (success, or the error code)");
   const authFailures = counter("auth_failures_total", "Requests that were not authenticated, by reason");
   const created = counter("allocations_created_total", "Allocations created, by the client's transport");
@@ -44,49 +48,52 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
   const reloads = counter("reloads_total", "Files read again, by what and outcome");
   const live = new Set<number>();
 
-  for (const reason of TURN_DROP_REASONS) dropped.add(0, { reason });
-  for (const reason of AUTH_FAILURES) authFailures.add(0, { reason });
+  for (const reason of TURN_DROP_REASONS) dropped.declare(reason, { reason });
+  for (const reason of AUTH_FAILURES) authFailures.declare(reason, { reason });
   observeState(meter, gauges, live);
   observeDataPlane(meter, dataPlane);
 
   const observe = (event: TurnEvent): void => {
     switch (event.name) {
-      case "request":
-        requests.add(1, { method: methodName(event.method), code: event.code ?? "success" });
+      case "request": {
+        const { method, code } = event;
+        requests.add(method * CODES + (code ?? 0), () => ({ method: methodName(method), code: code ?? "success" }));
         break;
+      }
       case "auth-failed": {
         const { reason, detail } = event;
-        authFailures.add(1, { reason, ...(detail === undefined ? {} : { detail }) });
+        if (detail === undefined) authFailures.add(reason, () => ({ reason }));
+        else authFailures.add(`${reason} ${detail}`, () => ({ reason, detail }));
         break;
       }
       case "allocation-created":
         live.add(event.allocation);
-        created.add(1, { transport: event.transport });
+        created.add(event.transport, () => ({ transport: event.transport }));
         break;
       case "allocation-deleted":
         live.delete(event.allocation);
-        deleted.add(1, { reason: event.reason });
+        deleted.add(event.reason, () => ({ reason: event.reason }));
         break;
       case "permission-created":
-        permissions.add(1);
+        permissions.add("", none);
         break;
       case "channel-created":
-        channels.add(1);
+        channels.add("", none);
         break;
       case "permission-revoked":
-        revoked.add(1);
+        revoked.add("", none);
         break;
       case "peer-denied":
-        denied.add(1, { method: methodName(event.method) });
+        denied.add(event.method, () => ({ method: methodName(event.method) }));
         break;
       case "bind-failed":
-        bindFailures.add(1, { reason: event.reason });
+        bindFailures.add(event.reason, () => ({ reason: event.reason }));
         break;
       case "peer-error":
-        peerErrors.add(1);
+        peerErrors.add("", none);
         break;
       case "dropped":
-        dropped.add(1, { reason: event.reason });
+        dropped.add(event.reason, () => ({ reason: event.reason }));
         break;
     }
   };
@@ -95,7 +102,10 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
     get allocations() {
       return live.size;
     },
-    countReload: (what, ok) => reloads.add(1, { what, outcome: ok ? "ok" : "failed" }),
+    countReload(what, ok) {
+      const outcome = ok ? "ok" : "failed";
+      reloads.add(`${what} ${outcome}`, () => ({ what, outcome }));
+    },
   };
 }
 

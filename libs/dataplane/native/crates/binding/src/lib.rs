@@ -1,5 +1,7 @@
 //! `fastpath` as a Node-API addon. Types change here, nothing is decided.
 
+mod mac;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fastpath::{ADDR_LEN, Addr, Client, FastPath, ListenMode};
@@ -9,7 +11,7 @@ use napi::{Error, Result, Status};
 use napi_derive::napi;
 
 /// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 #[napi]
 pub fn protocol() -> u32 {

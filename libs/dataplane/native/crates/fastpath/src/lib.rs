@@ -11,6 +11,10 @@ mod command;
 mod counters;
 mod event;
 mod forward;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+#[cfg(any(test, feature = "fuzz"))]
+mod kernel;
 mod outbox;
 mod plane;
 mod socket;

@@ -81,6 +81,16 @@ pub enum Outcome {
     Refused,
 }
 
+impl Outcome {
+    pub fn of<T>(sent: &io::Result<T>) -> Self {
+        match sent {
+            Ok(_) => Self::Sent,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS)) => Self::Full,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
 /// Control data of one message: its segment size and its traffic class.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -276,11 +286,8 @@ impl Outbox {
             return None;
         }
         let [piece] = pieces else { return None };
-        match send_to(socket, message.to, bytes_of(*piece, received, &self.written)) {
-            Ok(()) => Some(Outcome::Sent),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Outcome::Full),
-            Err(_) => None,
-        }
+        let sent = send_to(socket, message.to, bytes_of(*piece, received, &self.written));
+        Some(Outcome::of(&sent)).filter(|outcome| *outcome != Outcome::Refused)
     }
 
     /// Sends the datagrams of a run one by one.
@@ -316,16 +323,18 @@ impl Outbox {
                 per_segment_payload.min(rest_payload)
             };
             rest_payload -= payload;
-            let sent = match send_to(socket, run.to, &datagram) {
-                Ok(()) => Outcome::Sent,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Full,
-                Err(_) => Outcome::Refused,
-            };
             let single = Message {
                 segments: 1,
                 payload,
+                segment: length,
+                total: length,
                 ..*run
             };
+            let mut sent = send_alone(socket, &single, &mut datagram);
+            if sent == Outcome::Refused {
+                // It may have been an ICMP error of an earlier packet.
+                sent = send_alone(socket, &single, &mut datagram);
+            }
             outcome(&single, sent);
         }
     }
@@ -376,23 +385,67 @@ impl Outbox {
     }
 
     fn call(&mut self, socket: BorrowedFd<'_>, from: usize, to: usize) -> io::Result<usize> {
-        let headers = &mut self.headers[from..to];
         // SAFETY: `prepare` made each header point into `names`, `vectors` and `controls` after these had their final
         // length, and nothing has touched them since. The vectors point into `written` and into what was received, which
-        // `send` keeps borrowed; the kernel only reads them.
-        let sent = unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                headers.as_mut_ptr(),
-                headers.len() as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
-            )
-        };
-        if sent < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(sent as usize)
+        // `send` keeps borrowed.
+        unsafe { send_messages(socket, &mut self.headers[from..to]) }
+    }
+}
+
+/// A datagram of its own.
+fn send_alone(socket: BorrowedFd<'_>, message: &Message, bytes: &mut [u8]) -> Outcome {
+    let (mut name, name_length) = Name::of(message.to);
+    let mut control = Control::EMPTY;
+    let control_length = fill_control(&mut control, message);
+    let mut vector = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    let mut header = libc::mmsghdr {
+        msg_hdr: libc::msghdr {
+            msg_name: (&raw mut name).cast(),
+            msg_namelen: name_length,
+            msg_iov: &raw mut vector,
+            msg_iovlen: 1,
+            msg_control: (&raw mut control).cast(),
+            msg_controllen: control_length as _,
+            msg_flags: 0,
+        },
+        msg_len: 0,
+    };
+    loop {
+        // SAFETY: the header points to `name`, `control` and `vector`, and that to `bytes`; all of them outlive the call.
+        let sent = unsafe { send_messages(socket, std::slice::from_mut(&mut header)) };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            sent => return Outcome::of(&sent),
         }
+    }
+}
+
+/// Returns how many were sent.
+///
+/// # Safety
+///
+/// What the headers point to is to be there, with the lengths that they say. The kernel only reads it.
+unsafe fn send_messages(socket: BorrowedFd<'_>, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+    #[cfg(any(test, feature = "fuzz"))]
+    if let Some(result) = crate::kernel::sendmmsg(headers) {
+        return result;
+    }
+    // SAFETY: as the caller promises; `headers` are as many as is said.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            headers.len() as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(sent as usize)
     }
 }
 
@@ -421,3 +474,6 @@ fn bytes_of<'a>(piece: Piece, received: &'a [u8], written: &'a [u8]) -> &'a [u8]
     };
     &source[piece.at as usize..][..piece.length as usize]
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,7 +263,7 @@ impl FastPath {
             tally.drop(Drop::UnknownClient, 1);
             return;
         };
-        let outcome = outcome(socket::send_to(sockets[0].as_fd(), client.remote, bytes));
+        let outcome = Outcome::of(&socket::send_to(sockets[0].as_fd(), client.remote, bytes));
         count_unsent(None, tally, 1, outcome);
     }
 
@@ -340,15 +340,14 @@ fn send_by(relay: &Relay, tally: &Tally, to_peer: &ToPeer, bytes: &[u8]) {
         // When it cannot be set the packet goes out as others do.
         let _ = socket::set_dont_fragment(socket, v6, true);
     }
-    let mut sent = socket::send_to(socket, to_peer.to, data);
-    if matches!(&sent, Err(error) if error.kind() != io::ErrorKind::WouldBlock) {
+    let mut outcome = Outcome::of(&socket::send_to(socket, to_peer.to, data));
+    if outcome == Outcome::Refused {
         // It may be an ICMP error of an earlier packet that the socket had yet to tell.
-        sent = socket::send_to(socket, to_peer.to, data);
+        outcome = Outcome::of(&socket::send_to(socket, to_peer.to, data));
     }
     if to_peer.dont_fragment {
         let _ = socket::set_dont_fragment(socket, v6, false);
     }
-    let outcome = outcome(sent);
     if outcome != Outcome::Full {
         tally.to_peers(1, data.len());
         relay.tally.to_peers(1, data.len());
@@ -358,12 +357,4 @@ fn send_by(relay: &Relay, tally: &Tally, to_peer: &ToPeer, bytes: &[u8]) {
 
 fn tuple((listener, remote): Client) -> Tuple {
     Tuple { listener, remote }
-}
-
-fn outcome(sent: io::Result<()>) -> Outcome {
-    match sent {
-        Ok(()) => Outcome::Sent,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Outcome::Full,
-        Err(_) => Outcome::Refused,
-    }
 }

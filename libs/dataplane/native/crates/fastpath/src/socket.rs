@@ -117,6 +117,10 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, v
 
 /// Sends one datagram.
 pub fn send_to(socket: BorrowedFd<'_>, to: Addr, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(any(test, feature = "fuzz"))]
+    if let Some(result) = crate::kernel::send_to(to, bytes) {
+        return result;
+    }
     let (name, length) = Name::of(to);
     // SAFETY: the pointers are to `bytes` and to a socket address of `length` bytes, both borrowed for the call.
     let sent = unsafe {

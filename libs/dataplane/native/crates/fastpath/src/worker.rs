@@ -426,7 +426,7 @@ impl Worker {
     }
 }
 
-fn count_to_peers(relay: &Relay, tally: &Tally, message: &Message, outcome: Outcome) {
+pub fn count_to_peers(relay: &Relay, tally: &Tally, message: &Message, outcome: Outcome) {
     let packets = usize::from(message.segments);
     if outcome != Outcome::Full {
         tally.to_peers(packets, message.payload);

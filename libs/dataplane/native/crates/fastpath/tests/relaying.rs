@@ -3,7 +3,10 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use fastpath::{Addr, FastPath, Ip, ListenMode, Options};
@@ -235,6 +238,37 @@ fn what_is_handed_up_wakes_once_for_all_that_waits() {
     let event = 1 + 4 + fastpath::ADDR_LEN + 4 + 4;
     assert_eq!(world.plane.take_events().len(), 10 * event);
     assert!(world.plane.take_events().is_empty());
+}
+
+#[test]
+fn amid_traffic_nothing_passes_once_a_permission_is_revoked() {
+    let mut world = world(2);
+    let permission = |code: u8, rest: &[u8]| [&[code][..], &RELAY.to_le_bytes(), &LOOPBACK.pack(), rest].concat();
+    let permit = [&LOOPBACK.pack()[..], &1000f64.to_le_bytes(), &[0, 0, 0xff, 0xff, 0, 0]].concat();
+    let (client, listener) = (world.client.try_clone().unwrap(), world.listener);
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    let traffic = thread::spawn(move || {
+        while !end.load(Ordering::Relaxed) {
+            client.send_to(&channel_data(b"data"), listener).unwrap();
+        }
+    });
+    let no_permission = |plane: &FastPath| plane.counters().0[9];
+    for _ in 0..20 {
+        world.plane.apply(0.0, &permission(8, &[])).unwrap();
+        let (totals, _) = world.plane.counters();
+        while no_permission(&world.plane) < totals[9] + 100.0 {
+            thread::yield_now();
+        }
+        let revoked = world.plane.counters().0;
+        assert_eq!(revoked[0], totals[0]);
+        world.plane.apply(0.0, &permission(6, &permit)).unwrap();
+        while world.plane.counters().0[0] < revoked[0] + 100.0 {
+            thread::yield_now();
+        }
+    }
+    ended.store(true, Ordering::Relaxed);
+    traffic.join().unwrap();
 }
 
 #[test]

@@ -1,0 +1,26 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+const PAGE = 4096;
+
+/** Resident memory of a process, in bytes. */
+export function residentBytes(pid: number): number {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+  return pages * PAGE;
+}
+
+/** How many file descriptors a process has open. */
+export function openDescriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Datagrams that the kernel threw away in this network namespace: for full sockets, and for ports that nobody has. */
+export interface KernelDrops {
+  readonly full: number;
+  readonly noPort: number;
+}
+
+export function kernelDrops(snmp: string = readFileSync("/proc/net/snmp", "utf8")): KernelDrops {
+  const [names = [], values = []] = [...snmp.matchAll(/^Udp: (.*)$/gm)].map(([, line = ""]) => line.split(" "));
+  const value = (name: string): number => Number(values[names.indexOf(name)] ?? 0);
+  return { full: value("RcvbufErrors") + value("MemErrors"), noPort: value("NoPorts") };
+}

@@ -1,0 +1,23 @@
+import type { MediaReport } from "../media/messages.ts";
+import type { Figure } from "../row.ts";
+
+/** What holds of media after every fault that it is to live through: it flows, in order, and refreshes succeed. */
+export function goesOn(report: MediaReport): readonly Figure[] {
+  return [
+    { what: "calls silent at the end", value: report.silentCalls, unit: "calls", atMost: 0 },
+    { what: "packets out of order", value: report.reordered, unit: "packets", atMost: 0 },
+    { what: "packets twice", value: report.duplicates, unit: "packets", atMost: 0 },
+    { what: "refreshes that failed", value: report.refreshFailures.length, unit: "refreshes", atMost: 0 },
+    { what: "refreshes that succeeded", value: report.refreshes, unit: "refreshes", atLeast: 1 },
+  ];
+}
+
+/** The same, and nothing was lost. */
+export function lossless(report: MediaReport): readonly Figure[] {
+  return [
+    { what: "media packets lost", value: report.lost, unit: "packets", atMost: 0 },
+    { what: "media packets sent", value: report.sent, unit: "packets", atLeast: 1 },
+    { what: "longest silence", value: report.maxGapMs, unit: "ms" },
+    ...goesOn(report),
+  ];
+}
