@@ -24,10 +24,6 @@ export interface DataPlaneLimits {
   readonly maxStreams: number;
   /** Open streams of one IPv4 address or IPv6 /64, over all listeners. Default 256. */
   readonly maxStreamsPerSource: number;
-  /** Clients whose messages go to other relays, or that these may still answer. Default 65,536. */
-  readonly maxForeignClients: number;
-  /** Clients that are heard by way of other relays and own nothing here. Default 16,384. */
-  readonly maxMeshPaths: number;
 }
 
 const MIB = 1024 * 1024;
@@ -45,6 +41,4 @@ export const DEFAULT_LIMITS: DataPlaneLimits = {
   streamHalfCloseMs: 1_000,
   maxStreams: 20_000,
   maxStreamsPerSource: 256,
-  maxForeignClients: 65_536,
-  maxMeshPaths: 16_384,
 };

@@ -25,6 +25,10 @@ export interface MeshSpec {
    * are taken for these only, and "foreign-ports" entries may name these only. Default: none.
    */
   readonly sharedIps?: readonly string[] | undefined;
+  /** Clients whose messages go to other relays, or that these may still answer; the oldest are forgotten. Default 65,536. */
+  readonly maxForeignClients?: number | undefined;
+  /** Clients that are heard by way of other relays and own nothing here; likewise. Default 16,384. */
+  readonly maxPaths?: number | undefined;
 }
 
 export interface OpenMesh {

@@ -15,6 +15,8 @@ export interface CheckedMesh {
   readonly frontends: ReadonlyMap<ListenerId, number>;
   /** In their canonical form. */
   readonly sharedIps: readonly string[];
+  readonly maxForeignClients: number;
+  readonly maxPaths: number;
 }
 
 /** @throws ListenError of one line. `listeners` are those that are open. */
@@ -43,7 +45,8 @@ export function checkMesh(
     if (canonical === undefined) throw fail(`shared IP ${JSON.stringify(ip)}: not an IP address`);
     return canonical;
   });
-  return { instance, secrets: checkSecrets(spec.secrets), frontends, sharedIps };
+  const { maxForeignClients = 65_536, maxPaths = 16_384 } = spec;
+  return { instance, secrets: checkSecrets(spec.secrets), frontends, sharedIps, maxForeignClients, maxPaths };
 }
 
 /** @throws ListenError of one line. */

@@ -1,11 +1,8 @@
 /** A map that forgets what was set longest ago rather than hold more than it may. */
 export class BoundedMap<T> {
-  readonly #limit: number;
+  /** How many it may hold. */
+  limit = 0;
   readonly #entries: Map<string, T> = new Map();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
 
   get size(): number {
     return this.#entries.size;
@@ -18,7 +15,7 @@ export class BoundedMap<T> {
   set(key: string, value: T): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size <= this.#limit) return;
+    if (this.#entries.size <= this.limit) return;
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined) this.#entries.delete(oldest);
   }

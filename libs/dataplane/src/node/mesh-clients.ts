@@ -15,10 +15,10 @@ interface ForeignClient {
 
 /** Clients of the own listeners that other relays own, by way of which relay. */
 export class ForeignClients {
-  readonly #clients: BoundedMap<ForeignClient>;
+  readonly #clients: BoundedMap<ForeignClient> = new BoundedMap();
 
-  constructor(limit: number) {
-    this.#clients = new BoundedMap(limit);
+  set limit(limit: number) {
+    this.#clients.limit = limit;
   }
 
   get size(): number {
@@ -59,10 +59,10 @@ const PATH_MS = 60_000;
  * By which relays messages of clients came up, for answers to them. What owns a relay here keeps its way with it instead.
  */
 export class Paths {
-  readonly #paths: BoundedMap<{ readonly peer: MeshPeer; readonly until: Millis }>;
+  readonly #paths: BoundedMap<{ readonly peer: MeshPeer; readonly until: Millis }> = new BoundedMap();
 
-  constructor(limit: number) {
-    this.#paths = new BoundedMap(limit);
+  set limit(limit: number) {
+    this.#paths.limit = limit;
   }
 
   set(client: ClientTuple, peer: MeshPeer, now: Millis): void {

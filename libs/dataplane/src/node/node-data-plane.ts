@@ -76,7 +76,7 @@ class NodeDataPlane implements DataPlane {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#admission = new Admission(this.#limits.maxStreams, this.#limits.maxStreamsPerSource);
-    const paths = new Paths(this.#limits.maxMeshPaths);
+    const paths = new Paths();
     this.#table = new Table(paths);
     const parts = { clock, tally: this.#tally, listeners: this.#listeners, table: this.#table };
     this.#mesh = new NodeMesh({

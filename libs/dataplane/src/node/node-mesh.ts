@@ -36,7 +36,7 @@ const PEER_SIDE =
 /** What a data plane does as a member of a mesh. There from the start, and idle until it is opened. */
 export class NodeMesh implements MeshSide {
   readonly #options: NodeMeshOptions;
-  readonly #foreign: ForeignClients;
+  readonly #foreign: ForeignClients = new ForeignClients();
   #link: MeshLink | undefined;
   #frontends: ReadonlyMap<ListenerId, number> = new Map();
   readonly #byFrontend: Map<number, ListenerId> = new Map();
@@ -44,7 +44,6 @@ export class NodeMesh implements MeshSide {
 
   constructor(options: NodeMeshOptions) {
     this.#options = options;
-    this.#foreign = new ForeignClients(options.limits.maxForeignClients);
   }
 
   get isOpen(): boolean {
@@ -52,14 +51,17 @@ export class NodeMesh implements MeshSide {
   }
 
   /** Rejects with the system's error. */
-  async open(local: TransportAddress, { instance, secrets, frontends, sharedIps }: CheckedMesh): Promise<OpenMesh> {
-    const { limits, tally } = this.#options;
+  async open(local: TransportAddress, checked: CheckedMesh): Promise<OpenMesh> {
+    const { limits, tally, paths } = this.#options;
+    const { instance, secrets, frontends, sharedIps, maxForeignClients, maxPaths } = checked;
     const onFrame = (from: MeshPeer, frame: Buffer): void => this.#take(from, frame);
     const link = await MeshLink.open({ local, instance, secrets, limits, tally, onFrame });
     this.#link = link;
     this.#frontends = frontends;
     for (const [listener, frontend] of frontends) this.#byFrontend.set(frontend, listener);
     this.#sharedIps = sharedIps;
+    this.#foreign.limit = maxForeignClients;
+    paths.limit = maxPaths;
     return { local: link.local, peerSide: { ok: false, reason: sharedIps.length === 0 ? "no shared IPs" : PEER_SIDE } };
   }
 

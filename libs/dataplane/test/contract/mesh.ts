@@ -439,9 +439,9 @@ export function meshForwarding(create: CreateHarness, createEdge: CreateHarness)
   });
 
   test("the table of foreign clients is bounded: the oldest go first", async () => {
-    const member = new Member(() => createEdge({ maxForeignClients: 100 }));
+    const member = new Member(createEdge);
     const listener = await member.listen();
-    await member.join([listener]);
+    await member.join([listener], { maxForeignClients: 100 });
     const rogue = await Rogue.join(member, OWNER);
     const client = await member.udp();
     member.foreign(tuple(listener, client), OWNER);
@@ -455,9 +455,9 @@ export function meshForwarding(create: CreateHarness, createEdge: CreateHarness)
   });
 
   test("the ways to clients that own nothing are bounded too, and the answer to the oldest goes nowhere else", async () => {
-    const member = new Member(() => create({ maxMeshPaths: 10 }));
+    const member = new Member(create);
     const listener = await member.listen();
-    await member.join([listener]);
+    await member.join([listener], { maxPaths: 10 });
     const rogue = await Rogue.join(member, EDGE);
     const clients = Array.from({ length: 11 }, (_, i) => ({ ip: "192.0.2.1", port: 1000 + i }));
     for (const client of clients) {
