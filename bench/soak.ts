@@ -22,7 +22,7 @@ const SETTLE_MS = 10_000;
 /** Every packet counts: none is given up before a second of silence. */
 const LOAD = ["--mode", "channel", "--size", "200", "--patience", "1"];
 const BOTH_WAYS = [...LOAD, "--flows", "25"];
-const CHURN = [...LOAD, "--flows", "200"];
+const CHURN = [...LOAD, "--flows", "200", "--window", "200", "--hold", "0.05"];
 const USAGE = "usage: bench/soak.ts [--seconds N]   (10 to 180, default 60)";
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { KeyUpdate, Revocation } from "@culvert/credentials";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { ApiToken, CredentialStore, StoredKey, Tenant } from "./credential-store.ts";
+import type { ApiToken, CredentialStore, StoredKey, Tenant } from "../credential-store.ts";
 
 /** One place of storage under test. */
 export interface CredentialStoreFixture {

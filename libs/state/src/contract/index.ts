@@ -1,0 +1,2 @@
+export { type CredentialStoreFixture, describeCredentialStoreContract } from "./credential-store.ts";
+export { describeFleetStoreContract, type FleetStoreFixture } from "./fleet-store.ts";
