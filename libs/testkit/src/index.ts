@@ -1,9 +1,19 @@
 export { nodeCrypto } from "@culvert/runtime";
 export { Choices } from "./choices.ts";
 export { type ManualClock, manualClock } from "./clock.ts";
+export {
+  applicationData,
+  type DataPlaneTrace,
+  decodeTrace,
+  encodeTrace,
+  type PlaneCommand,
+  signAgain,
+  type TraceStep,
+} from "./data-plane-trace.ts";
 export { mustDecode, outcomeOf } from "./expect-message.ts";
 export { type NatsServer, type NatsServerOptions, startNats } from "./nats.ts";
 export { type SeededRandom, seededRandom } from "./random.ts";
+export { RecordingDataPlane } from "./recording-data-plane.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
 export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";
 export { type TcpSwitch, tcpSwitch } from "./tcp-switch.ts";
