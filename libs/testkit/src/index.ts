@@ -18,6 +18,7 @@ export { RecordingDataPlane } from "./recording-data-plane.ts";
 export { freePort, type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
 export { type RedisCluster, type RedisSentinel, startRedisCluster, startRedisSentinel } from "./redis-groups.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
+export { driveRestore } from "./restore-driver.ts";
 export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";
 export { type TcpSwitch, tcpSwitch } from "./tcp-switch.ts";
 export { driveTurnServer } from "./turn-driver.ts";

@@ -320,6 +320,21 @@ describe("while an allocation is restored", () => {
     expect(lab.server.size).toBe(0);
   });
 
+  it("it ends by itself", () => {
+    const { snapshot } = before();
+    const expiresAt = Date.UTC(2026, 0, 1) + 100;
+    const lab = after(
+      { ...snapshot, relays: snapshot.relays.map((relay) => ({ ...relay, expiresAt })) },
+      { bind: () => undefined },
+    );
+    lab.advance(100);
+    lab.server.handleBound(1, { ok: true }, lab.now);
+    lab.settle();
+    expect(failures(lab)).toEqual(["expired"]);
+    expect(lab.outputs).toContainEqual({ type: "unbind", relay: 1 });
+    expect(lab.outputs.some(({ type }) => type === "upsert")).toBe(false);
+  });
+
   it("one of its two ports cannot be had: the other one goes on", () => {
     const old = new Lab();
     allocate(old.client(), [attribute(Attr.AdditionalAddressFamily, 6)]);
@@ -472,6 +487,18 @@ describe("a mobile client", () => {
     const third = lab.client({ port: 3000 });
     expect(refresh(third, undefined, [attribute(Attr.MobilityTicket, first)]).outcome).toBe(400);
     expect(refresh(third, undefined, [attribute(Attr.MobilityTicket, second)]).outcome).toBe("success");
+  });
+
+  it("waits at both of its places while its allocation is restored", () => {
+    const old = new Lab({ config: TICKET_KEYS });
+    const client = old.client();
+    const ticket = ticketOf(allocate(client, [NO_TICKET]));
+    const moved = old.client({ port: 2000 });
+    refresh(moved, undefined, [attribute(Attr.MobilityTicket, ticket)]);
+    const lab = after(stored(old.server.snapshot(1)), { config: TICKET_KEYS, bind: () => undefined });
+    expect(refresh(twin(lab, client)).outcome).toBe("none");
+    expect(refresh(twin(lab, moved)).outcome).toBe("none");
+    expect(lab.drops()).toEqual(["restoring", "restoring"]);
   });
 
   it("with a ticket of an allocation that is being restored waits", () => {
