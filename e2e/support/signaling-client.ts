@@ -21,19 +21,33 @@ export class SignalingClient {
   readonly #kept: SignalingMessage[] = [];
   #sent = 0;
   #received = 0;
+  #resumeToken = "";
   /** `<user>/<session id>`. */
   address = "";
 
   /** Connects and says hello with a token. */
-  static async open(url: string, token: string): Promise<SignalingClient> {
+  static open(url: string, token: string): Promise<SignalingClient> {
+    return SignalingClient.#hello(url, { auth: token });
+  }
+
+  /** The same session over another connection, with all that was not received yet. */
+  async resume(url: string): Promise<SignalingClient> {
+    const data = { resume: this.#resumeToken, lastSeq: this.#received };
+    return SignalingClient.#hello(url, data, { sent: this.#sent, received: this.#received });
+  }
+
+  static async #hello(url: string, hello: object, progress = { sent: 0, received: 0 }): Promise<SignalingClient> {
     const socket = new WebSocket(url, SUBPROTOCOL);
     atEnd(() => socket.terminate());
     const client = new SignalingClient(socket);
     await once(socket, "open", { signal: AbortSignal.timeout(TIMEOUT_MS) });
     await client.next("welcome");
-    client.#write({ type: "hello", seq: 0, data: { auth: token } });
+    client.#sent = progress.sent;
+    client.#received = progress.received;
+    client.#write({ type: "hello", seq: 0, data: hello });
     const { data } = await client.next("hello");
     client.address = String(data.address);
+    client.#resumeToken = String(data.resumeToken);
     return client;
   }
 
@@ -74,6 +88,11 @@ export class SignalingClient {
       };
       this.#handlers.add(look);
     });
+  }
+
+  /** Breaks the connection, as a network does. */
+  drop(): void {
+    this.#socket.terminate();
   }
 
   async close(): Promise<void> {

@@ -45,6 +45,7 @@ export type {
   RelayStatus,
   Traffic,
 } from "./relay-status.ts";
+export { publishRevocationHint, withRevocationHints } from "./revocation-hints.ts";
 export { type BearerRule, bearerRefusal, closeGrpc, type Failures, listenGrpc, peerIp } from "./server.ts";
 export {
   bearerMetadata,

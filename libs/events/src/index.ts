@@ -25,6 +25,7 @@ export {
   subjectToken,
   tokenText,
 } from "./subject.ts";
+export { untilUp } from "./until-up.ts";
 export {
   decodeUsageEvent,
   encodeUsageEvent,

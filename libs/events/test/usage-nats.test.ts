@@ -7,7 +7,7 @@ import {
   UsageTotals,
 } from "@culvert/events";
 import { describeUsageLogContract, usageEvent } from "@culvert/events/contract";
-import { type NatsServer, startNats } from "@culvert/testkit";
+import { type NatsServer, startNats, tcpSwitch } from "@culvert/testkit";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { afterEach, expect, it } from "vitest";
 
@@ -96,6 +96,27 @@ it("loses nothing and stores nothing twice when the server dies in mid-stream, a
   });
   await expect.poll(() => seen.size, WAIT).toBe(sent.length);
   expect(totals.get("a7")).toMatchObject({ packetsToPeers: sent.length / 50 - 1 });
+});
+
+it("stores once what was stored and not acknowledged, and is sent again", async () => {
+  const { server, stream } = await world();
+  const line = await tcpSwitch(server.port);
+  closers.push(() => line.close());
+  const bus = createNatsBus({ servers: [`127.0.0.1:${line.port}`], pingIntervalMs: 200 });
+  closers.push(() => bus.close());
+  const log = createNatsUsageLog(bus);
+  closers.push(() => log.close());
+  log.append(usageEvent(0));
+  expect(await log.flush(UP_MS)).toBe(true);
+  line.set("deaf");
+  for (let sequence = 1; sequence <= 100; sequence++) log.append(usageEvent(sequence));
+  await expect.poll(async () => (await stream()).info.state.messages, WAIT).toBe(101);
+  expect(log.stats()).toMatchObject({ waiting: 100, stored: 1 });
+  await expect.poll(() => bus.health().up, WAIT).toBe(false);
+  line.set("open");
+  expect(await log.flush(15_000)).toBe(true);
+  expect(log.stats()).toMatchObject({ waiting: 0, stored: 101, dropped: 0 });
+  expect((await stream()).info.state.messages).toBe(101);
 });
 
 it("goes on following after an outage, and brings what was not acknowledged again", async () => {

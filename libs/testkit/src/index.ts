@@ -20,5 +20,5 @@ export { type RedisCluster, type RedisSentinel, startRedisCluster, startRedisSen
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
 export { driveRestore } from "./restore-driver.ts";
 export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";
-export { type TcpSwitch, tcpSwitch } from "./tcp-switch.ts";
+export { type TcpSwitch, type TcpSwitchState, tcpSwitch } from "./tcp-switch.ts";
 export { driveTurnServer } from "./turn-driver.ts";

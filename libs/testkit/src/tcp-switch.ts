@@ -1,27 +1,32 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
+export type TcpSwitchState = "open" | "cut" | "silent" | "deaf";
+
 /** A TCP port that leads to another one until it is cut. */
 export interface TcpSwitch {
   readonly port: number;
-  /** `cut`: open connections end and new ones are refused at once. `silent`: nothing passes any more, nothing ends. */
-  set(state: "open" | "cut" | "silent"): void;
+  /**
+   * `cut`: open connections end and new ones are refused at once. `silent`: nothing passes any more, nothing ends. `deaf`: the
+   * same for what the server says; it goes on hearing the client.
+   */
+  set(state: TcpSwitchState): void;
   close(): Promise<void>;
 }
 
 /** Stands between a client and a server on 127.0.0.1: what a test does to a network. */
 export async function tcpSwitch(target: number): Promise<TcpSwitch> {
   const sockets = new Set<Socket>();
-  let state: "open" | "cut" | "silent" = "open";
-  const join = (from: Socket, to: Socket): void => {
+  let state: TcpSwitchState = "open";
+  const join = (from: Socket, to: Socket, passes: ReadonlySet<TcpSwitchState>): void => {
     sockets.add(from);
     from.on("data", (data) => {
-      if (state === "open") to.write(data);
+      if (passes.has(state)) to.write(data);
     });
     from.on("error", () => {});
     from.on("close", () => {
       sockets.delete(from);
-      if (state !== "silent") to.destroy();
+      if (state !== "silent" && state !== "deaf") to.destroy();
     });
   };
   const server = createServer((client) => {
@@ -30,8 +35,8 @@ export async function tcpSwitch(target: number): Promise<TcpSwitch> {
       return;
     }
     const upstream = connect(target, "127.0.0.1");
-    join(client, upstream);
-    join(upstream, client);
+    join(client, upstream, new Set(["open", "deaf"]));
+    join(upstream, client, new Set(["open"]));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -44,7 +49,7 @@ export async function tcpSwitch(target: number): Promise<TcpSwitch> {
     port,
     set(next) {
       // What came into a silent network meanwhile is lost, and with it the streams.
-      const broken = next === "cut" || (state === "silent" && next === "open");
+      const broken = next === "cut" || (state !== "open" && next === "open");
       state = next;
       if (broken) destroyAll();
     },

@@ -5,6 +5,7 @@ import {
   ipRange,
   listenPort,
   logLevel,
+  natsSection,
   opsSection,
   origin,
   port,
@@ -176,6 +177,7 @@ export const credentialConfigSchema: z.ZodType<CredentialServiceConfig> = z
       .max(1_000_000)
       .default(10_000)
       .describe("Revocations of one tenant that are in force at once."),
+    nats: natsSection("Revocations are told over them as they are made. The key feed is what counts."),
     ops: opsSection(9103),
     logLevel: logLevel(),
   })

@@ -1,4 +1,6 @@
-import { isEntryPoint, runMain } from "@culvert/config";
+import { hostname } from "node:os";
+import { isEntryPoint, type NatsConfig, readNatsAccess, runMain } from "@culvert/config";
+import { createNatsBus, type EventBus } from "@culvert/events";
 import { systemRandom } from "@culvert/runtime";
 import { createMemoryCredentialStore } from "@culvert/state";
 import { createLogger, createMetrics } from "@culvert/telemetry";
@@ -13,24 +15,32 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
     async (config) => {
       const store = createMemoryCredentialStore();
       const metrics = createMetrics({ service: "credential" });
+      const bus = openBus(config.nats);
       const service = createCredentialService(config, {
         store,
         clock: Date.now,
         random: systemRandom,
         logger: createLogger({ service: "credential", level: config.logLevel }),
         metrics,
+        ...(bus === undefined ? {} : { bus }),
       });
       await service.start();
       return {
         stop: async () => {
           await service.stop();
           await store.close();
+          await bus?.close();
           await metrics.shutdown();
         },
       };
     },
     { argv: args },
   );
+}
+
+function openBus(nats: NatsConfig | undefined): EventBus | undefined {
+  if (nats === undefined) return undefined;
+  return createNatsBus({ ...readNatsAccess("credential.nats", nats), name: `culvert-credential ${hostname()}` });
 }
 
 if (isEntryPoint(import.meta.url)) await main();

@@ -1,17 +1,13 @@
-import { toWatchKeysResponse, WatchKeysResponse } from "@culvert/contracts";
+import { publishRevocationHint } from "@culvert/contracts";
 import type { Revocation } from "@culvert/credentials";
-import { type EventBus, subjectToken } from "@culvert/events";
+import type { EventBus } from "@culvert/events";
 import type { Logger } from "@culvert/telemetry";
 
-/** `culvert.credential.revoked.<tenant>`: a `WatchKeysResponse` with the revocation and without a revision. */
+/** Tells verifiers at once; the key feed tells them in any case. */
 export function publishRevocation(bus: EventBus | undefined, revocation: Revocation, logger: Logger): void {
   if (bus === undefined) return;
-  const message = toWatchKeysResponse({ revision: 0n, change: { type: "revoked", revocation } });
   try {
-    bus.publish(
-      `culvert.credential.revoked.${subjectToken(revocation.tenant)}`,
-      WatchKeysResponse.encode(message).finish(),
-    );
+    publishRevocationHint(bus, revocation);
   } catch (error) {
     logger.warn({ err: error }, "a revocation was not published; the key feed tells it");
   }

@@ -1,4 +1,13 @@
-import { credentialSection, ipAddress, ipRange, listenPort, logLevel, opsSection, origin } from "@culvert/config";
+import {
+  credentialSection,
+  ipAddress,
+  ipRange,
+  listenPort,
+  logLevel,
+  natsSection,
+  opsSection,
+  origin,
+} from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/rendezvous";
 import { z } from "zod";
 import type { SignalingConfig } from "./config.ts";
@@ -99,6 +108,7 @@ export const signalingConfigSchema: z.ZodType<SignalingConfig> = z.strictObject(
     .default(256)
     .describe("Open connections of one IPv4 address or IPv6 /64; trusted proxies do not count."),
   credential: credentialSection("The keys that verify tokens"),
+  nats: natsSection("They join the replicas. Without them this replica is the only one."),
   session,
   limits,
   cluster,

@@ -1,4 +1,4 @@
-import type { CredentialConfig, OpsConfig } from "@culvert/config";
+import type { CredentialConfig, NatsConfig, OpsConfig } from "@culvert/config";
 
 /** The configuration of the signaling service, checked and frozen. What each key means stands in its schema. */
 export interface SignalingConfig {
@@ -8,6 +8,7 @@ export interface SignalingConfig {
   readonly maxConnections: number;
   readonly maxConnectionsPerSource: number;
   readonly credential: CredentialConfig;
+  readonly nats?: NatsConfig;
   readonly session: SessionConfig;
   readonly limits: LimitsConfig;
   readonly cluster: ClusterConfig;

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
-import { type CredentialConfig, readGrpcCredentials } from "@culvert/config";
-import { grpcKeySource } from "@culvert/contracts";
+import { type CredentialConfig, type NatsConfig, readGrpcCredentials, readNatsAccess } from "@culvert/config";
+import { grpcKeySource, withRevocationHints } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
-import { createMemoryBus, type EventBus } from "@culvert/events";
+import { createMemoryBus, createNatsBus, type EventBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
 import { monotonicClock, systemRandom } from "@culvert/runtime";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
@@ -10,7 +10,7 @@ import type { SignalingConfig } from "./config.ts";
 
 /** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
 export interface SignalingPorts {
-  /** Joins the replicas. Default: one in memory, which makes this replica the only one. */
+  /** Joins the replicas. Default: the servers of `nats`; without, one in memory, which makes this replica the only one. */
   readonly bus?: EventBus;
   /** Default: the credential service of `credential.target`, if there is one. */
   readonly keys?: KeySource;
@@ -30,10 +30,11 @@ export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
 
 export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
   const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });
+  const bus = ports.bus ?? openBus(config.nats);
   return {
-    bus: ports.bus ?? createMemoryBus(),
+    bus,
     ownBus: ports.bus === undefined,
-    keys: ports.keys ?? credentialService(config.credential, logger),
+    keys: ports.keys ?? credentialService(config.credential, bus, logger),
     clock: ports.clock ?? monotonicClock,
     random: ports.random ?? systemRandom,
     logger,
@@ -41,8 +42,18 @@ export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): Re
   };
 }
 
-function credentialService({ target, ...proof }: CredentialConfig, logger: Logger): KeySource | undefined {
+function credentialService(
+  { target, ...proof }: CredentialConfig,
+  bus: EventBus,
+  logger: Logger,
+): KeySource | undefined {
   if (target === undefined) return undefined;
   const credentials = readGrpcCredentials("signaling.credential", proof);
-  return grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger });
+  const source = grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger });
+  return withRevocationHints(source, bus);
+}
+
+function openBus(nats: NatsConfig | undefined): EventBus {
+  if (nats === undefined) return createMemoryBus();
+  return createNatsBus({ ...readNatsAccess("signaling.nats", nats), name: `culvert-signaling ${hostname()}` });
 }

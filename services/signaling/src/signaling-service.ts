@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { ConfigError } from "@culvert/config";
+import { untilUp } from "@culvert/events";
 import { DEFAULT_LIMITS, Hub, type HubEvent, type HubOutput, type Limits } from "@culvert/rendezvous";
 import { Lifecycle, Sources, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
@@ -11,6 +12,9 @@ import { Tokens } from "./adapters/tokens.ts";
 import type { SignalingConfig } from "./config.ts";
 import { HubLoop } from "./hub-loop.ts";
 import { type ResolvedPorts, resolvePorts, type SignalingPorts } from "./ports.ts";
+
+/** How long a start waits for the bus. Without it the service is not ready, but runs. */
+const BUS_UP_MS = 3000;
 
 export interface SignalingInfo {
   /** Where clients connect, with the port that was taken. */
@@ -154,6 +158,9 @@ class Signaling implements SignalingService {
 
   /** Gets to know the other replicas before any client comes. */
   async #join(): Promise<void> {
+    if (!(await untilUp(this.#ports.bus, BUS_UP_MS))) {
+      this.#ports.logger.warn(this.#ports.bus.health(), "the bus is not up yet: other replicas are not known");
+    }
     const others = await this.#replicas.hasOthers();
     await this.#replicas.subscribe((text) => this.#loop.run((hub, now) => hub.handleBus(text, now)));
     this.#life.onClose(() => this.#replicas.unsubscribe());

@@ -20,6 +20,7 @@ import {
   type Subscription,
 } from "../port.ts";
 import { assertHeaders, assertPattern, assertSubject } from "../subject.ts";
+import { untilUp } from "../until-up.ts";
 import { NatsLink, type NatsOptions } from "./link.ts";
 
 interface Entry {
@@ -130,17 +131,8 @@ export class NatsBus implements EventBus {
   }
 
   /** Resolves when the bus is up, or after `timeoutMs` all the same. Says whether it is. */
-  async untilUp(timeoutMs: number): Promise<boolean> {
-    if (this.health().up) return true;
-    return await new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        stop();
-        resolve(this.health().up);
-      };
-      const timer = setTimeout(done, timeoutMs);
-      const stop = this.onHealthChange(done);
-    });
+  untilUp(timeoutMs: number): Promise<boolean> {
+    return untilUp(this, timeoutMs);
   }
 
   async close(): Promise<void> {
