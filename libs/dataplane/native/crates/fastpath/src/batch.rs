@@ -99,6 +99,11 @@ impl Receiver {
 
     /// Gives all room back.
     pub fn clear(&mut self) {
+        // The kernel has written into these, and no others.
+        for header in &mut self.headers[..self.used] {
+            header.msg_hdr.msg_namelen = NAME_LEN;
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
         self.used = 0;
     }
 
@@ -107,12 +112,9 @@ impl Receiver {
         let first = self.used;
         let headers = &mut self.headers[first..];
         let max = max.min(headers.len());
-        for header in &mut headers[..max] {
-            header.msg_hdr.msg_namelen = NAME_LEN;
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
-        }
         // SAFETY: each header points into boxed slices of `self`, which are as long as `headers`, never move and are
-        // borrowed mutably here; their lengths were set above, or never change.
+        // borrowed mutably here. The lengths of those that were not used since `clear` are as `new` or `clear` set them: the
+        // kernel writes them only for datagrams that it counts.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),

@@ -138,7 +138,7 @@ mod tests {
         ip: Ip::V4_LOOPBACK,
         port: 5000,
     };
-    const LARGE: [u8; 60_000] = [0; 60_000];
+    static LARGE: [u8; 60_000] = [0; 60_000];
 
     #[test]
     fn a_flood_of_either_kind_is_bounded_and_leaves_the_other_its_place() {

@@ -11,8 +11,9 @@ use crate::table::Slot;
 /// What the kernel takes in one UDP GSO message: segments, and bytes in all.
 const MAX_SEGMENTS: u16 = 64;
 const MAX_RUN_BYTES: usize = 65_000;
-/// Longer datagrams might not fit the path, and those of a run cannot be fragmented.
-const MAX_SEGMENT: usize = 1400;
+/// Datagrams of a run are not fragmented, and one run does not tell how long the path of another takes them. Up to this length
+/// nearly every path takes them, and a path that does not is no reason to leave the others without runs.
+const SAFE_SEGMENT: usize = 1400;
 /// The most messages that one sendmmsg takes.
 const MAX_MESSAGES: usize = 1024;
 
@@ -133,6 +134,8 @@ pub struct Outbox {
     names: Vec<Name>,
     controls: Vec<Control>,
     no_gso: bool,
+    /// The length of the shortest datagrams, above `SAFE_SEGMENT`, whose run was longer than its path takes.
+    too_long: Option<usize>,
 }
 
 impl Outbox {
@@ -186,7 +189,7 @@ impl Outbox {
             to: datagram.to,
             tos: datagram.tos,
             dont_fragment: datagram.dont_fragment,
-            full: datagram.dont_fragment || length > MAX_SEGMENT,
+            full: datagram.dont_fragment || self.too_long.is_some_and(|too_long| length >= too_long),
             first_piece: self.pieces.len() as u32,
             segment: length,
             total: length,
@@ -268,6 +271,10 @@ impl Outbox {
                 Some(code) if message.segments > 1 => {
                     // No checksum offload, or longer than the path takes.
                     self.no_gso |= code == libc::EIO;
+                    if code == libc::EMSGSIZE && message.segment > SAFE_SEGMENT {
+                        // No longer than what was too long before: of those no runs are made.
+                        self.too_long = Some(message.segment);
+                    }
                     self.send_apart(socket, next, received, outcome);
                 }
                 _ => outcome(message, Outcome::Refused),

@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::addr::Addr;
-use crate::batch::{Received, Receiver};
+use crate::batch::{CAPACITY, Received, Receiver};
 use crate::counters::{Drop, Tally};
 use crate::forward::{self, Form, FromClient};
 use crate::outbox::{Datagram, Message, Outbox, Outcome, Piece};
@@ -24,6 +24,9 @@ use crate::table::{Relay, Slot, Table, Tuple};
 const RELAY_TURN: usize = 32;
 /// Room that a listener finds at the least.
 const LISTENER_TURN: usize = 128;
+/// Datagrams that a listener's first turn takes. Where few wait, they leave before the next ones are read; while more wait than
+/// were taken, each turn takes twice as many.
+const FIRST_TURN: usize = 4;
 /// ICMP errors that one relay may report in one turn; more are thrown away.
 const MAX_ERRORS: usize = 4;
 const ERRORS_TURN: usize = 64;
@@ -97,6 +100,10 @@ pub struct Worker {
     /// What goes out of one listener.
     to_clients: Outbox,
     listener: u32,
+    /// Datagrams that the next turn of a listener takes.
+    turn: usize,
+    /// Answers to Binding requests that came to that listener.
+    answers: Vec<(Addr, Piece)>,
     ids: TransactionIds,
     now: f64,
 }
@@ -112,6 +119,8 @@ impl Worker {
             to_peers: Outbox::default(),
             to_clients: Outbox::default(),
             listener: 0,
+            turn: FIRST_TURN,
+            answers: Vec::new(),
             ids: TransactionIds::default(),
             now: 0.0,
         }
@@ -166,8 +175,8 @@ impl Worker {
         rest
     }
 
-    fn tally<'s>(&self, shared: &'s Shared) -> &'s Tally {
-        &shared.tallies[self.index]
+    fn tally(&self) -> &Tally {
+        &self.shared.tallies[self.index]
     }
 
     fn read_listener(&mut self, state: &State, listener: u32) {
@@ -176,11 +185,12 @@ impl Worker {
         };
         // Answers go out of the listener of the request.
         self.use_listener(state, listener);
-        let room = self.receiver.room();
+        let max = self.receiver.room().min(self.turn);
         // An error is one of a single receive, and the socket goes on.
-        let Ok(received) = self.receiver.receive(sockets[self.index].as_fd(), room) else {
+        let Ok(received) = self.receiver.receive(sockets[self.index].as_fd(), max) else {
             return;
         };
+        self.turn = next_turn(self.turn, max, received.len());
         for index in received {
             let Some(datagram) = self.receiver.get(index) else {
                 continue;
@@ -200,8 +210,8 @@ impl Worker {
         at: usize,
         length: usize,
     ) {
-        let shared = Arc::clone(&self.shared);
-        let tally = self.tally(&shared);
+        let shared = &*self.shared;
+        let tally = &shared.tallies[self.index];
         let remote = datagram.from;
         let bytes = &self.receiver.buffers()[at..at + length];
         let client = Tuple { listener, remote };
@@ -235,14 +245,7 @@ impl Worker {
                 };
                 if let Some(length) = answer {
                     let piece = self.to_clients.write(&response[..length]);
-                    let datagram = Datagram {
-                        to: remote,
-                        relay: None,
-                        payload: 0,
-                        tos: 0,
-                        dont_fragment: false,
-                    };
-                    self.to_clients.push(datagram, &[piece]);
+                    self.answers.push((remote, piece));
                 } else if shared.events.client_input(listener, remote, bytes) {
                     tally.slow_path();
                 } else {
@@ -285,11 +288,10 @@ impl Worker {
         at: usize,
         length: usize,
     ) {
-        let shared = Arc::clone(&self.shared);
         let (client, form) = match forward::from_peer(relay, datagram.from, length, self.now) {
             Ok(decision) => decision,
             Err(reason) => {
-                self.tally(&shared).drop(reason, 1);
+                self.tally().drop(reason, 1);
                 relay.tally.drop(1);
                 return;
             }
@@ -299,7 +301,7 @@ impl Worker {
             return;
         }
         if state.udp_listener(client.listener).is_none() {
-            self.tally(&shared).drop(Drop::UnknownClient, 1);
+            self.tally().drop(Drop::UnknownClient, 1);
             relay.tally.drop(1);
             return;
         }
@@ -352,7 +354,7 @@ impl Worker {
             .events
             .to_stream(client.listener, client.remote, relay.id, length, &parts)
         {
-            self.tally(&self.shared).drop(Drop::BackPressure, 1);
+            self.tally().drop(Drop::BackPressure, 1);
             relay.tally.drop(1);
         }
     }
@@ -382,6 +384,18 @@ impl Worker {
     }
 
     fn send_to_clients(&mut self, state: &State) {
+        // Those for one client next to each other, so that they make a run.
+        self.answers.sort_by_key(|(to, _)| *to);
+        for (to, piece) in self.answers.drain(..) {
+            let datagram = Datagram {
+                to,
+                relay: None,
+                payload: 0,
+                tos: 0,
+                dont_fragment: false,
+            };
+            self.to_clients.push(datagram, &[piece]);
+        }
         if self.to_clients.is_empty() {
             return;
         }
@@ -423,6 +437,17 @@ impl Worker {
             self.to_peers.clear();
         }
         self.for_peers.clear();
+    }
+}
+
+/// How many datagrams a listener takes next, after `received` of at most `max` in a turn of `turn`.
+fn next_turn(turn: usize, max: usize, received: usize) -> usize {
+    if received == max {
+        (2 * turn).min(CAPACITY)
+    } else if received < turn / 4 {
+        (turn / 2).max(FIRST_TURN)
+    } else {
+        turn
     }
 }
 

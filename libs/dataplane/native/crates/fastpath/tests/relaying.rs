@@ -18,6 +18,7 @@ const LOOPBACK: Ip = Ip::V4_LOOPBACK;
 
 struct World {
     plane: FastPath,
+    number: u32,
     listener: SocketAddr,
     relay: SocketAddr,
     client: UdpSocket,
@@ -58,48 +59,55 @@ fn world(workers: usize) -> World {
     let mut plane = FastPath::new(&options, wake).unwrap();
     let (number, local) = plane.listen(Addr::new(LOOPBACK, 0), ListenMode::Turn).unwrap();
     let (client, peer) = (socket(), socket());
+    let relay = open_relay(&mut plane, RELAY, number, &client, &peer);
+    World {
+        plane,
+        number,
+        listener: SocketAddr::from(([127, 0, 0, 1], local.port)),
+        relay,
+        client,
+        peer,
+        woken,
+    }
+}
+
+/// A relay of the client with a channel to the peer. Returns where it is.
+fn open_relay(plane: &mut FastPath, relay: f64, number: u32, client: &UdpSocket, peer: &UdpSocket) -> SocketAddr {
     let address = |port| Addr::new(LOOPBACK, port).pack();
     let deadline = 1000f64.to_le_bytes();
     loop {
         let port = free_port();
         let commands = [
             &[3u8][..],
-            &RELAY.to_le_bytes(),
+            &relay.to_le_bytes(),
             &address(port),
             &[5],
-            &RELAY.to_le_bytes(),
+            &relay.to_le_bytes(),
             &number.to_le_bytes(),
-            &address(port_of(&client)),
+            &address(port_of(client)),
             &[4],
             &deadline,
             &f64::NAN.to_le_bytes(),
             &[6],
-            &RELAY.to_le_bytes(),
+            &relay.to_le_bytes(),
             &LOOPBACK.pack(),
             &LOOPBACK.pack(),
             &deadline,
             &[0, 0, 0xff, 0xff, 0, 0],
             &[7],
-            &RELAY.to_le_bytes(),
+            &relay.to_le_bytes(),
             &CHANNEL.to_le_bytes(),
-            &address(port_of(&peer)),
+            &address(port_of(peer)),
             &LOOPBACK.pack(),
             &deadline,
         ]
         .concat();
         let bound = plane.apply(0.0, &commands).unwrap();
-        if bound == [(RELAY, 0)] {
-            return World {
-                plane,
-                listener: SocketAddr::from(([127, 0, 0, 1], local.port)),
-                relay: SocketAddr::from(([127, 0, 0, 1], port)),
-                client,
-                peer,
-                woken,
-            };
+        if bound == [(relay, 0)] {
+            return SocketAddr::from(([127, 0, 0, 1], port));
         }
         // Someone else took the port in between.
-        assert_eq!(bound, [(RELAY, libc::EADDRINUSE)]);
+        assert_eq!(bound, [(relay, libc::EADDRINUSE)]);
     }
 }
 
@@ -269,6 +277,67 @@ fn amid_traffic_nothing_passes_once_a_permission_is_revoked() {
     }
     ended.store(true, Ordering::Relaxed);
     traffic.join().unwrap();
+}
+
+/// More than the relay can pass on, without end: whoever reads it until there is nothing left reads nothing else.
+#[test]
+fn a_flood_from_one_peer_keeps_neither_other_relays_nor_requests_waiting() {
+    const OTHER: f64 = 2.0;
+    let mut world = world(1);
+    let (client, peer) = (socket(), socket());
+    let relay = open_relay(&mut world.plane, OTHER, world.number, &client, &peer);
+    let ended = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let (end, flooded) = (Arc::clone(&ended), world.relay);
+            let hot = world.peer.try_clone().unwrap();
+            send_runs(&hot, SIZE);
+            thread::spawn(move || {
+                let run = [7; 64 * SIZE];
+                while !end.load(Ordering::Relaxed) {
+                    // A full buffer is what it is after.
+                    let _ = hot.send_to(&run, flooded);
+                }
+            })
+        })
+        .collect();
+    for round in 0..20u8 {
+        client.send_to(&channel_data(&[round]), world.listener).unwrap();
+        assert_eq!(receive(&peer), [round]);
+        peer.send_to(&[round], relay).unwrap();
+        assert_eq!(receive(&client), channel_data(&[round]));
+        client.send_to(&[0x4f, 0xff, 0, 0], world.listener).unwrap();
+        world.woken.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(!world.plane.take_events().is_empty());
+    }
+    ended.store(true, Ordering::Relaxed);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    assert!(world.plane.relay_counters(RELAY).unwrap()[2] > 0.0);
+}
+
+/// As many as the kernel takes in one message, and as large as the path takes.
+#[test]
+fn runs_of_the_largest_datagrams_arrive_whole_both_ways() {
+    let world = world(1);
+    for size in [8000, 1472, 1] {
+        let count = (65_000 / size).min(64) as u8;
+        send_runs(&world.client, size + 4);
+        let run: Vec<u8> = (0..count).flat_map(|i| channel_data(&vec![i; size])).collect();
+        for part in run.chunks((65_000 / (size + 4)).min(64) * (size + 4)) {
+            world.client.send_to(part, world.listener).unwrap();
+        }
+        for i in 0..count {
+            assert_eq!(receive(&world.peer), vec![i; size]);
+        }
+        send_runs(&world.peer, size);
+        let run: Vec<u8> = (0..count).flat_map(|i| vec![i; size]).collect();
+        world.peer.send_to(&run, world.relay).unwrap();
+        for i in 0..count {
+            assert_eq!(receive(&world.client), channel_data(&vec![i; size]));
+        }
+    }
 }
 
 #[test]

@@ -106,6 +106,44 @@ fn without_checksum_offload_no_further_run_is_tried() {
 }
 
 #[test]
+fn datagrams_make_runs_whatever_their_length_until_a_path_takes_none_so_long() {
+    let mut outbox = Outbox::default();
+    // For each length: how many runs of two are made, and whether the kernel takes them.
+    for (length, runs, taken) in [
+        (9000, 1, true),
+        (9000, 1, false),
+        (9000, 0, true),
+        (8999, 1, true),
+        (1472, 1, true),
+        (1401, 1, false),
+        (1401, 0, true),
+        (1400, 1, false),
+        (1400, 1, true),
+    ] {
+        for _ in 0..2 {
+            let datagram = Datagram {
+                to: TO,
+                relay: Some(0),
+                payload: length,
+                tos: 0,
+                dont_fragment: false,
+            };
+            let piece = outbox.write(&vec![1; length]);
+            outbox.push(datagram, &[piece]);
+        }
+        let refused = (!taken).then_some(libc::EMSGSIZE);
+        let kernel = Kernel {
+            no_gso: refused,
+            ..Kernel::default()
+        };
+        let (kernel, outcomes) = send(&mut outbox, kernel);
+        assert_eq!(outcomes, [Outcome::Sent; 2]);
+        assert_eq!(kernel.sent.len(), 2);
+        assert_eq!(kernel.runs, if taken { runs } else { 0 }, "of {length} bytes");
+    }
+}
+
+#[test]
 fn a_run_on_a_socket_that_cannot_have_any_reaches_the_peer() {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
