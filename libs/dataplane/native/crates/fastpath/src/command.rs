@@ -1,6 +1,7 @@
 //! Commands of the control loop: packed one after the other, little endian, in the order in which they are carried out.
 
 use crate::addr::{ADDR_LEN, Addr, IP_LEN, Ip};
+use crate::mesh::seal::{Instance, KEY, SealKey};
 use crate::table::{Allocation, Channel, Permission, Tuple};
 
 pub enum Command<'a> {
@@ -17,6 +18,9 @@ pub enum Command<'a> {
     Bind {
         relay: f64,
         local: Addr,
+        lease: Option<f64>,
+        /// Packets and bytes to peers, packets and bytes to the client.
+        counters: Option<[f64; 4]>,
     },
     Unbind {
         relay: f64,
@@ -40,6 +44,49 @@ pub enum Command<'a> {
     RevokeChannel {
         relay: f64,
         number: u16,
+    },
+    Lease {
+        lease: f64,
+        deadline: f64,
+    },
+    MeshPeer {
+        peer: f64,
+        instance: Instance,
+        addr: Addr,
+        keys: Box<[SealKey]>,
+    },
+    MeshPeerGone {
+        peer: f64,
+    },
+    MeshKeys {
+        keys: Box<[SealKey]>,
+    },
+    MeshSend {
+        peer: f64,
+        bytes: &'a [u8],
+    },
+    Forward {
+        peer: f64,
+        client: Tuple,
+        bytes: &'a [u8],
+    },
+    ForeignClient {
+        client: Tuple,
+        peer: f64,
+        deadline: f64,
+    },
+    RevokeForeignClient {
+        client: Tuple,
+    },
+    ForeignPorts {
+        ip: Ip,
+        ports: (u16, u16),
+        peer: f64,
+        deadline: f64,
+    },
+    RevokeForeignPorts {
+        ip: Ip,
+        ports: (u16, u16),
     },
 }
 
@@ -80,6 +127,8 @@ impl<'a> Commands<'a> {
             3 => Command::Bind {
                 relay: self.f64()?,
                 local: self.addr()?,
+                lease: self.optional()?,
+                counters: self.counters()?,
             },
             4 => Command::Unbind { relay: self.f64()? },
             5 => Command::Allocation {
@@ -88,7 +137,7 @@ impl<'a> Commands<'a> {
                     client: self.tuple()?,
                     v6: self.u8()? == 6,
                     deadline: self.f64()?,
-                    rate: Some(self.f64()?).filter(|rate| !rate.is_nan()),
+                    rate: self.optional()?,
                 },
             },
             6 => Command::Permission {
@@ -112,8 +161,63 @@ impl<'a> Commands<'a> {
                 relay: self.f64()?,
                 number: self.u16()?,
             },
+            10 => Command::Lease {
+                lease: self.f64()?,
+                deadline: self.f64()?,
+            },
+            11 => Command::MeshPeer {
+                peer: self.f64()?,
+                instance: *self.array()?,
+                addr: self.addr()?,
+                keys: self.keys()?,
+            },
+            12 => Command::MeshPeerGone { peer: self.f64()? },
+            13 => Command::MeshKeys { keys: self.keys()? },
+            14 => Command::MeshSend {
+                peer: self.f64()?,
+                bytes: self.bytes()?,
+            },
+            15 => Command::Forward {
+                peer: self.f64()?,
+                client: self.tuple()?,
+                bytes: self.bytes()?,
+            },
+            16 => Command::ForeignClient {
+                client: self.tuple()?,
+                peer: self.f64()?,
+                deadline: self.f64()?,
+            },
+            17 => Command::RevokeForeignClient { client: self.tuple()? },
+            18 => Command::ForeignPorts {
+                ip: self.ip()?,
+                ports: (self.u16()?, self.u16()?),
+                peer: self.f64()?,
+                deadline: self.f64()?,
+            },
+            19 => Command::RevokeForeignPorts {
+                ip: self.ip()?,
+                ports: (self.u16()?, self.u16()?),
+            },
             _ => return None,
         })
+    }
+
+    /// A number that may be missing: it is none then.
+    fn optional(&mut self) -> Option<Option<f64>> {
+        Some(Some(self.f64()?).filter(|value| !value.is_nan()))
+    }
+
+    fn counters(&mut self) -> Option<Option<[f64; 4]>> {
+        let mut counters = [0.0; 4];
+        for counter in &mut counters {
+            *counter = self.f64()?;
+        }
+        Some(Some(counters).filter(|counters| !counters.iter().any(|counter| counter.is_nan())))
+    }
+
+    fn keys(&mut self) -> Option<Box<[SealKey]>> {
+        let count = self.u8()?;
+        (0..count).map(|_| SealKey::new(self.u8()?, self.array::<KEY>()?)).collect()
     }
 
     fn permission(&mut self) -> Option<Permission> {
