@@ -46,6 +46,13 @@ bench-soak: ## A minute of everything the relay can take, with allocations comin
 	@node_modules/.bin/tsc -b
 	@exec $(TSX) bench/soak.ts
 
+.PHONY: chaos
+chaos: ## Break a fleet on purpose: each fault's figures against their limits (ONLY=row,... SCALE=short)
+	@scripts/prepare chaos
+	@scripts/build-native
+	@node_modules/.bin/tsc -b
+	@exec $(TSX) e2e/chaos/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE))
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, the TURN server and the native data plane (ONLY=target, SECONDS_PER_TARGET=60)
 	@scripts/prepare fuzz

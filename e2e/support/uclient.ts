@@ -15,6 +15,8 @@ export interface UclientRun {
   readonly ipv6?: boolean;
   /** The peer that echoes. Without one the clients talk to each other through their relayed addresses (`-y`). */
   readonly peer?: { readonly host: string; readonly port: number };
+  /** Without a second allocation for RTCP (`-c`). */
+  readonly withoutRtcp?: boolean;
   /** `-m` */
   readonly clients: number;
   /** Messages a client (`-n`). */
@@ -42,6 +44,7 @@ function flagsOf(options: UclientRun): string[] {
   if (transport === "tls") flags.push("-S");
   if (options.sendMethod) flags.push("-s");
   if (options.ipv6) flags.push("-x");
+  if (options.withoutRtcp) flags.push("-c");
   if (peer) flags.push("-e", peer.host, "-r", String(peer.port));
   else flags.push("-y");
   return flags;

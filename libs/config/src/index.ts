@@ -43,5 +43,6 @@ export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
 export { coturn, secret } from "./meta.ts";
 export { type NatsAccess, type NatsConfig, natsSection, readNatsAccess } from "./nats.ts";
+export { type RedisAccess, type RedisAddress, type RedisConfig, readRedisAccess, redisSection } from "./redis.ts";
 export { configReference } from "./reference.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

@@ -6,21 +6,8 @@ export {
   WatchKeysResponse,
 } from "./generated/culvert/credential/v1/keys.ts";
 export {
-  DrainRequest,
-  DrainResponse,
-  GetAllocationRequest,
-  GetAllocationResponse,
-  ListAllocationsRequest,
-  ListAllocationsResponse,
-  ListRelaysRequest,
-  ListRelaysResponse,
-  RelayServiceClient,
   type RelayServiceServer,
   RelayServiceService,
-  TerminateAllocationRequest,
-  TerminateAllocationResponse,
-  UndrainRequest,
-  UndrainResponse,
   WatchAllocationsRequest,
   WatchAllocationsResponse,
 } from "./generated/culvert/relay/v1/relay.ts";
@@ -36,6 +23,7 @@ export {
 } from "./generated/culvert/stun/v1/partner.ts";
 export { grpcKeySource, type KeySourceOptions, type WatchLogger } from "./key-source.ts";
 export { ContractError, fromWatchKeysResponse, toWatchKeysResponse } from "./mappers.ts";
+export { createRelayClient, type RelayClient, type RelayClientOptions } from "./relay-client.ts";
 export {
   fromWatchAllocationsResponse,
   fromWireAllocation,
@@ -57,6 +45,7 @@ export type {
   RelayStatus,
   Traffic,
 } from "./relay-status.ts";
+export { type BearerRule, bearerRefusal, closeGrpc, type Failures, listenGrpc, peerIp } from "./server.ts";
 export {
   bearerMetadata,
   type ClientCredentials,

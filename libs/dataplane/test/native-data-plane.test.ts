@@ -11,6 +11,7 @@ describe.runIf(loadBinding().ok).each([1, 2])("with %i workers", (workers) => {
     return {
       plane,
       now: () => now,
+      copiesTrafficClass: true,
       advance: (ms) => {
         now += ms;
         plane.apply([]);

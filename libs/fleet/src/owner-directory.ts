@@ -93,6 +93,11 @@ export class OwnerDirectory<Packet> {
     return { to: "wait", ask: true };
   }
 
+  /** The owner, if one is believed. */
+  peek(tuple: string): TupleOwner | undefined {
+    return this.#known.get(tuple)?.owner;
+  }
+
   /** What the store said. */
   answer(tuple: string, owner: TupleOwner | undefined, now: Millis): Waited<Packet> {
     this.learn(tuple, owner, now);

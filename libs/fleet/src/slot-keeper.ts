@@ -28,6 +28,8 @@ export class SlotKeeper {
   readonly #out: KeeperOutput[] = [];
   readonly #held = new Map<SlotName, Held>();
   readonly #acquiring = new Set<SlotName>();
+  /** Own slots that are to be had, by what was last seen of the fleet. */
+  #missing: Set<SlotName> | undefined;
   readonly #renewals = new Map<number, { readonly sent: Millis; readonly leases: readonly Lease[] }>();
   #reach: Reach = { own: [], ips: new Set() };
   #offset = 0;
@@ -74,6 +76,12 @@ export class SlotKeeper {
   /** Looks at the fleet now: something was handed over, or the store is back. */
   look(now: Millis): void {
     this.#nextView = Math.min(this.#nextView, now);
+    this.#run(now);
+  }
+
+  /** Renews now and not only when it is due, once it has begun. */
+  renew(now: Millis): void {
+    if (Number.isFinite(this.#nextRenewal)) this.#nextRenewal = Math.min(this.#nextRenewal, now);
     this.#run(now);
   }
 
@@ -214,8 +222,13 @@ export class SlotKeeper {
     return held === undefined || held.lapsed ? undefined : held.epoch;
   }
 
+  /** Whether the relay has all of its own slots that nobody else has, up to its limit. Not before it has seen the fleet. */
+  get settled(): boolean {
+    return this.#missing !== undefined && this.#missing.size === 0 && this.#acquiring.size === 0;
+  }
+
   /** Whether the slots that are the relay's own, up to its limit, are all held. */
-  get complete(): boolean {
+  get #complete(): boolean {
     const own = this.#ownHere();
     const wanted = Math.min(own.length, this.#config.maxSlots ?? own.length);
     return this.#held.size >= wanted && [...this.#held.values()].every(({ lapsed }) => !lapsed);
@@ -241,7 +254,7 @@ export class SlotKeeper {
 
   #view(now: Millis): void {
     this.#nextView = now + this.#times.interval;
-    const slots = this.#config.failover === "address" || !this.complete;
+    const slots = this.#config.failover === "address" || !this.#complete;
     this.#out.push({ type: "view", sentAt: now, slots });
   }
 
@@ -308,6 +321,7 @@ export class SlotKeeper {
     }
     const held: Held = { slot, lease: ++this.#lastId, epoch: lease.epoch, deadline, lapsed: false };
     this.#held.set(slot, held);
+    this.#missing?.delete(slot);
     this.#out.push({
       type: "gained",
       slot,
@@ -345,6 +359,7 @@ export class SlotKeeper {
     const views = new Map(slots.map((view) => [view.slot, view]));
     const witnesses: Witness[] = this.#witness === undefined ? [...others] : [...others, this.#witness];
     let room = (this.#config.maxSlots ?? Number.POSITIVE_INFINITY) - this.#held.size - this.#acquiring.size;
+    this.#missing = new Set();
     for (const slot of this.#candidates(views)) {
       if (this.#acquiring.has(slot) || this.#held.get(slot)?.lapsed === false) continue;
       const view = views.get(slot);
@@ -356,6 +371,7 @@ export class SlotKeeper {
       const orphaned = this.#held.has(slot) || (view !== undefined && view.releasedTo !== "");
       if (rule === undefined || (room <= 0 && !orphaned)) continue;
       room--;
+      if (rule === "same-identity") this.#missing.add(slot);
       this.#acquire(slot, rule, now);
     }
   }

@@ -1,9 +1,10 @@
 import { strict as assert } from "node:assert";
-import { decodeChannelData, decodeMessage, Method } from "@culvert/stun";
-import type { Output, PermissionEntry, RelayId, TableEntry } from "@culvert/turn";
+import { Attr, decodeChannelData, decodeMessage, MessageClass, Method } from "@culvert/stun";
+import type { Bind, LeaseId, Output, PermissionEntry, RelayId, TableEntry } from "@culvert/turn";
 
 interface RelayModel {
   readonly port: number;
+  readonly lease: LeaseId | undefined;
   deadline: number;
   client: string | undefined;
   readonly permissions: Map<string, PermissionEntry>;
@@ -25,9 +26,13 @@ export class RelayTableModel {
   readonly #rules: TableRules;
   readonly #relays = new Map<RelayId, RelayModel>();
   readonly #failed = new Set<RelayId>();
+  /** Clients whose Refresh with a ticket was granted: data may go to them. */
+  readonly #invited: Set<string>;
 
-  constructor(rules: TableRules) {
+  /** `before`: what another data plane had, from which this one takes over. */
+  constructor(rules: TableRules, before?: RelayTableModel) {
     this.#rules = rules;
+    this.#invited = new Set(before === undefined ? [] : before.#invited);
   }
 
   /** The relays that are open. */
@@ -41,12 +46,23 @@ export class RelayTableModel {
    * @throws AssertionError when it must not be.
    */
   apply(output: Output, now: number): void {
-    if (output.type === "bind") this.#bind(output.relay, output.local.port);
+    if (output.type === "bind") this.#bind(output);
     if (output.type === "unbind") this.#unbind(output.relay);
     if (output.type === "upsert") this.#upsert(output.entry, now);
     if (output.type === "revoke") this.#revoke(output);
     if (output.type === "send" && output.to === "peer") this.#checkToPeer(output, now);
     if (output.type === "send" && output.to === "client") this.#checkToClient(output, now);
+  }
+
+  /**
+   * Says which leases are held.
+   *
+   * @throws AssertionError when a relay is open under another one.
+   */
+  checkLeases(held: ReadonlySet<LeaseId>): void {
+    for (const [relay, { lease }] of this.#relays) {
+      assert(lease !== undefined && held.has(lease), `relay ${relay} is open without a lease`);
+    }
   }
 
   /** The relay could not be bound after all. */
@@ -59,10 +75,17 @@ export class RelayTableModel {
     assert(this.#relays.delete(relay) || this.#failed.delete(relay), `unbind of ${relay}, not bound`);
   }
 
-  #bind(relay: RelayId, port: number): void {
+  #bind({ relay, local: { port }, lease }: Bind): void {
     assert(!this.#relays.has(relay), `relay ${relay} is bound twice`);
     assert(port >= this.#rules.ports.min && port <= this.#rules.ports.max, `port ${port} is out of range`);
-    this.#relays.set(relay, { port, deadline: 0, client: undefined, permissions: new Map(), channels: new Map() });
+    this.#relays.set(relay, {
+      port,
+      lease,
+      deadline: 0,
+      client: undefined,
+      permissions: new Map(),
+      channels: new Map(),
+    });
   }
 
   #upsert(entry: TableEntry, now: number): void {
@@ -71,7 +94,8 @@ export class RelayTableModel {
     assert(entry.deadline > now, `${entry.kind} that is over already`);
     if (entry.kind === "allocation") {
       const client = JSON.stringify(entry.client);
-      assert(relay.client === undefined || relay.client === client, "an allocation changed hands");
+      const mayHave = relay.client === undefined || relay.client === client || this.#invited.has(client);
+      assert(mayHave, "an allocation changed hands");
       assert(entry.deadline <= now + this.#rules.maxLifetimeMs, "an allocation for too long");
       relay.client = client;
       relay.deadline = entry.deadline;
@@ -116,7 +140,10 @@ export class RelayTableModel {
     }
     const decoded = decodeMessage(bytes);
     assert(decoded.ok, "a message that does not parse");
-    if (decoded.message.method !== Method.Data) return;
+    const { message } = decoded;
+    const isSuccess = message.method === Method.Refresh && message.class === MessageClass.Success;
+    if (isSuccess && message.has(Attr.MobilityTicket)) this.#invited.add(JSON.stringify(client));
+    if (message.method !== Method.Data) return;
     assert(
       relays.some(({ deadline, permissions }) => deadline > now && permissions.size > 0),
       "data to a client without permissions",

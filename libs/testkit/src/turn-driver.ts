@@ -1,41 +1,51 @@
 import { strict as assert } from "node:assert";
 import { nodeCrypto } from "@culvert/runtime";
 import { Attr, attribute, type EncodedAttribute, encodeChannelData, Method } from "@culvert/stun";
-import { type Ask, type Bind, type ClientTuple, type TurnEvent, TurnServer } from "@culvert/turn";
+import {
+  type Ask,
+  type Bind,
+  type ClientTuple,
+  type LeaseId,
+  type SlotConfig,
+  type TurnEvent,
+  TurnServer,
+  type TurnServerConfig,
+} from "@culvert/turn";
 import { Choices } from "./choices.ts";
 import { mustDecode } from "./expect-message.ts";
 import { seededRandom } from "./random.ts";
-import { RelayTableModel } from "./relay-table-model.ts";
+import type { RelayTableModel } from "./relay-table-model.ts";
 import { StunSession } from "./stun-session.ts";
 import {
   ALLOWED,
+  ALTERNATES,
   ANSWERS,
   AUTHENTICATOR,
   CHANGES,
   CHANNELS,
   CLIENTS,
-  FORBIDDEN,
+  emptyTable,
   IPS,
   LIFETIMES,
-  LISTENER,
   LONG_STEPS,
   MAX_LIFETIME_SECONDS,
+  MOBILITIES,
   PEER_PORTS,
-  PORTS,
   policyOf,
-  RELAY4,
-  RELAY6,
+  readSnapshot,
   SHORT_STEPS,
+  SLOTS,
   START,
   USERS,
+  WORLD,
 } from "./turn-world.ts";
 
 /** Of one input no more than this comes. */
 const MAX_OUTPUTS = 200;
 
 /**
- * Plays a game with a TURN server that bytes decide: valid and broken requests of several clients, data, time, answers,
- * policies, revocations. The nonce is echoed and the integrity computed, so that the game gets past the first checks.
+ * Plays a game with a TURN server that bytes decide: valid and broken requests of several clients that move, data, time,
+ * answers, policies, revocations, slots that come and go, another server that takes over. The nonce is echoed and the integrity computed, so that the game gets past the first checks.
  *
  * @throws Error when the server throws, or puts out what it must not, or keeps something in the end.
  */
@@ -47,13 +57,13 @@ export function driveTurnServer(input: Uint8Array): void {
 
 class TurnDriver {
   readonly choices: Choices;
-  readonly #server: TurnServer;
+  readonly #config: TurnServerConfig;
   readonly #random = seededRandom(1);
-  readonly #table = new RelayTableModel({
-    ports: PORTS,
-    maxLifetimeMs: MAX_LIFETIME_SECONDS * 1000,
-    forbidden: new Set(FORBIDDEN),
-  });
+  #server: TurnServer;
+  #table: RelayTableModel = emptyTable();
+  #slots: readonly SlotConfig[] = [];
+  #lastLease: LeaseId = 0;
+  readonly #tickets: Uint8Array[] = [];
   readonly #sessions = new Map<string, StunSession>();
   readonly #allocated = new Set<string>();
   readonly #asks: Ask[] = [];
@@ -64,27 +74,16 @@ class TurnDriver {
 
   constructor(choices: Choices) {
     this.choices = choices;
-    this.#server = new TurnServer(
-      {
-        realm: "fuzz",
-        listeners: [
-          { id: 1, transport: "udp", address: { ip: LISTENER, port: 3478 } },
-          { id: 2, transport: "tcp", address: { ip: LISTENER, port: 3478 } },
-          { id: 3, transport: "udp", address: { ip: LISTENER, port: 3479 } },
-        ],
-        relays: [
-          { ...RELAY4, ports: PORTS },
-          { ip: RELAY6, ports: PORTS },
-        ],
-        nonceKeys: [new Uint8Array(32)],
-        nonceLifetimeSeconds: 1200,
-        maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
-        policy: policyOf([]),
-        ...(choices.chance(3) ? { admission: { onUnavailable: choices.chance(2) ? "grant" : "refuse" } } : {}),
-        limits: { allocationsPerUser: 3, permissionsPerAllocation: 4, channelsPerAllocation: 2, pendingRequests: 3 },
-      },
-      { crypto: nodeCrypto, random: this.#random, authenticator: AUTHENTICATOR },
-    );
+    this.#config = {
+      ...WORLD,
+      slots: choices.chance(2),
+      changes: choices.chance(2),
+      mobility: choices.pick(MOBILITIES),
+      ticketKeys: [new Uint8Array(32)],
+      ...(choices.chance(3) ? { admission: { onUnavailable: choices.chance(2) ? "grant" : "refuse" } } : {}),
+      limits: { allocationsPerUser: 3, permissionsPerAllocation: 4, channelsPerAllocation: 2, pendingRequests: 3 },
+    };
+    this.#server = this.#newServer();
   }
 
   /** One move. */
@@ -115,6 +114,7 @@ class TurnDriver {
         attribute(Attr.EvenPort, { reserveNext: this.choices.chance(2) }),
         attribute(Attr.DontFragment, true),
         attribute(Attr.ReservationToken, this.choices.bytes(8)),
+        attribute(Attr.MobilityTicket, this.choices.bytes(this.choices.chance(8) ? 5 : 0)),
       ];
       const wanted = this.choices.byte() & this.choices.byte() & this.choices.byte();
       const attributes = optional.filter((_, bit) => ((wanted >> bit) & 1) === 1);
@@ -127,6 +127,10 @@ class TurnDriver {
         attribute(Attr.Lifetime, this.choices.pick(LIFETIMES)),
         ...(family < 2 ? [] : [attribute(Attr.RequestedAddressFamily, family === 2 ? 4 : 6)]),
       ]);
+    },
+    move: (): void => {
+      const ticket = this.#tickets[this.choices.int(Math.max(1, this.#tickets.length))] ?? this.choices.bytes(60);
+      this.#request(Method.Refresh, [attribute(Attr.MobilityTicket, ticket)]);
     },
     permit: (): void => {
       const peers = Array.from({ length: this.choices.int(4) }, () => attribute(Attr.XorPeerAddress, this.#peer()));
@@ -174,6 +178,31 @@ class TurnDriver {
     },
     drain: (): void =>
       this.#server.setDraining(this.choices.chance(4) ? { alternates: [{ ip: "9.8.8.8", port: 3478 }] } : undefined),
+    fillUp: (): void => this.#server.setAlternates(this.choices.pick(ALTERNATES)),
+    changeSlots: (): void => {
+      const reason = this.choices.chance(2) ? "handed-over" : "fenced";
+      this.#setSlots(this.choices.byte(), reason);
+    },
+    /** Another server takes all over, from what is written, which may be damaged. */
+    takeOver: (): void => {
+      const snapshots = [...this.#server.list()].map(({ allocation }) => this.#server.snapshot(allocation));
+      const damage = this.choices.chance(4) ? this.choices.byte() : undefined;
+      this.#asks.length = 0;
+      this.#binds.length = 0;
+      this.#unanswered.clear();
+      this.#allocated.clear();
+      this.#table = emptyTable(this.#table);
+      this.#server = this.#newServer();
+      for (const snapshot of snapshots) {
+        const text = JSON.stringify(snapshot);
+        const at = (damage ?? 0) % text.length;
+        const restored = readSnapshot(damage === undefined ? text : `${text.slice(0, at)}7${text.slice(at + 1)}`);
+        // Where the damage sends a client nobody has invited it to.
+        if (restored !== undefined && (damage === undefined || snapshot?.movingTo === undefined)) {
+          this.#server.restore(restored, this.#now, { streamLives: this.choices.chance(2) });
+        }
+      }
+    },
     rotate: (): void => {
       const key = this.choices.int(3);
       this.#server.setNonceKeys([new Uint8Array(32).fill(key), new Uint8Array(32).fill(key - 1)]);
@@ -188,6 +217,29 @@ class TurnDriver {
       this.#answerBind(bind?.relay ?? this.choices.byte(), this.choices.int(8));
     },
   };
+
+  #newServer(): TurnServer {
+    this.#server = new TurnServer(this.#config, {
+      crypto: nodeCrypto,
+      random: this.#random,
+      authenticator: AUTHENTICATOR,
+    });
+    if (this.#config.slots === true) this.#setSlots(0xff, "fenced");
+    return this.#server;
+  }
+
+  /** Two bits of the byte for each slot: whether it is held, and whether it is open; the rest: whether leases are new. */
+  #setSlots(bits: number, reason: "fenced" | "handed-over"): void {
+    if (this.#config.slots !== true) return;
+    this.#slots = SLOTS.flatMap((slot, index) => {
+      if (((bits >> index) & 1) === 0) return [];
+      const held = bits > 0xc0 ? undefined : this.#slots.find(({ slot: name }) => name === slot.slot);
+      return [{ ...slot, lease: held?.lease ?? ++this.#lastLease, open: ((bits >> (3 + index)) & 1) === 1 }];
+    });
+    this.#server.setSlots(this.#slots, this.#now, reason);
+    this.#settle();
+    this.#table.checkLeases(new Set(this.#slots.map(({ lease }) => lease)));
+  }
 
   #request(method: number, attributes: readonly EncodedAttribute[]): void {
     const session = this.#session();
@@ -265,6 +317,7 @@ class TurnDriver {
       assert(count < MAX_OUTPUTS, "too many outputs");
       this.#table.apply(output, this.#now);
       if (output.type === "ask") this.#asks.push(output);
+      if (output.type === "changed" && this.choices.chance(2)) this.#server.snapshot(output.allocation);
       if (output.type === "event") this.#note(output);
       if (output.type === "unbind") this.#unanswered.delete(output.relay);
       if (output.type === "send" && output.to === "client") this.#learn(output.client, output.bytes);
@@ -276,13 +329,16 @@ class TurnDriver {
   }
 
   #note(event: TurnEvent): void {
-    if (event.name === "allocation-created") this.#allocated.add(JSON.stringify(event.client));
+    if (event.name === "allocation-created" || event.name === "allocation-restored")
+      this.#allocated.add(JSON.stringify(event.client));
     if (event.name === "allocation-deleted") this.#allocated.delete(JSON.stringify(event.client));
   }
 
   #learn(client: ClientTuple, bytes: Uint8Array): void {
     if ((bytes[0] ?? 0) >= 0x40) return;
     const message = mustDecode(bytes);
+    const ticket = message.get(Attr.MobilityTicket);
+    if (ticket !== undefined) this.#tickets.push(ticket.slice());
     for (const [key, session] of this.#sessions) {
       if (key.startsWith(JSON.stringify(client))) session.learn(message);
     }
@@ -312,5 +368,17 @@ const OCCASIONAL: readonly [Move, ...Move[]] = [
   "garbage",
   "answer",
   "answerBind",
+  "move",
+  "move",
 ];
-const RARE: readonly [Move, ...Move[]] = ["disconnect", "changePolicy", "revoke", "terminate", "drain", "rotate"];
+const RARE: readonly [Move, ...Move[]] = [
+  "disconnect",
+  "changePolicy",
+  "revoke",
+  "terminate",
+  "drain",
+  "rotate",
+  "fillUp",
+  "changeSlots",
+  "takeOver",
+];

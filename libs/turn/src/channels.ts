@@ -18,7 +18,6 @@ export function installChannel(
   const { allocation } = relay;
   const deadline = now + CHANNEL_LIFETIME_MS;
   const existing = allocation.channels.get(number);
-  core.allocations.changed(allocation);
   if (existing !== undefined) {
     core.deadlines.move(existing.expiry, deadline);
     publishChannel(core, existing);

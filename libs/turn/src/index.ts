@@ -35,6 +35,7 @@ export {
 } from "./peer-policy.ts";
 export type { SlotConfig } from "./places.ts";
 export type { RandomSource } from "./random.ts";
+export { type Rate, SourceLimiter } from "./rate-limit.ts";
 export type { RestoreOptions } from "./restore.ts";
 export { type RevocationSubject, TurnServer, type TurnServerPorts } from "./server.ts";
 export type { AllocationSnapshot, ChannelSnapshot, PermissionSnapshot, RelaySnapshot } from "./snapshot.ts";

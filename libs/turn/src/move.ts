@@ -64,14 +64,14 @@ export function handleMove(core: Core, request: AuthenticatedRequest, bytes: Uin
     return;
   }
   mobility.generation++;
-  if (mobility.orphaned !== undefined) core.allocations.relocate(allocation, { client, listener });
-  else core.allocations.expect(allocation, sameTuple(allocation.client, client) ? undefined : { client, listener });
   const next = core.tickets.make(allocation.record, slotOf(allocation), mobility.generation, now);
   const response = succeed(core, request, [
     attribute(Attr.Lifetime, lifetimeSeconds),
     attribute(Attr.MobilityTicket, next),
   ]);
   mobility.last = { client, transactionId: message.transactionId.slice(), response };
+  if (mobility.orphaned !== undefined) core.allocations.relocate(allocation, { client, listener });
+  else core.allocations.expect(allocation, sameTuple(allocation.client, client) ? undefined : { client, listener });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { canonicalIp, formatIp, parseIp } from "@culvert/stun";
 import { type Cidr, cidrContains } from "./cidr.ts";
-import type { ResolvedConfig } from "./config.ts";
+import type { ListenerConfig, ResolvedConfig } from "./config.ts";
 import { embeddedIpv4 } from "./embedded-ipv4.ts";
 import type { PortRange } from "./io.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
@@ -35,16 +35,23 @@ export class PeerGuard {
   /** By the address that peers know. */
   #relays: ReadonlyMap<string, { readonly local: string; readonly ports: PortRange }> = new Map();
   #localToExternal: ReadonlyMap<string, string> = new Map();
-  readonly #listenerIps: ReadonlySet<string>;
+  readonly #listenerIps: Set<string>;
   readonly #hostIps: ReadonlySet<string>;
-  readonly #datagramListeners: ResolvedConfig["listeners"];
+  readonly #datagramListeners: ListenerConfig[];
 
   constructor(config: ResolvedConfig) {
     this.#policy = config.policy;
-    this.#datagramListeners = config.listeners.filter(({ transport }) => transport === "udp" || transport === "dtls");
-    this.#listenerIps = new Set(config.listeners.map(({ address }) => canonical(address.ip)));
+    this.#datagramListeners = [];
+    this.#listenerIps = new Set();
+    for (const listener of config.listeners) this.addListener(listener);
     this.#hostIps = new Set(config.hostAddresses.map(canonical));
     this.setRelays(config.relays.map(({ ports = config.ports, ...relay }) => ({ ...relay, ports })));
+  }
+
+  addListener(listener: ListenerConfig): void {
+    const { transport, address } = listener;
+    if (transport === "udp" || transport === "dtls") this.#datagramListeners.push(listener);
+    this.#listenerIps.add(canonical(address.ip));
   }
 
   setPolicy(policy: PeerPolicy): void {

@@ -34,7 +34,7 @@ export class Restores {
   readonly #byRecord = new Map<string, Restoring>();
   readonly #tuples = new Set<string>();
 
-  /** Whether the allocation of this 5-tuple is on its way. */
+  /** Whether the allocation of this 5-tuple is on its way, or that of a client on its way there. */
   has(client: ClientTuple): boolean {
     return this.#tuples.size > 0 && this.#tuples.has(tupleKey(client));
   }
@@ -68,7 +68,7 @@ export class Restores {
       failure: undefined,
     };
     this.#byRecord.set(snapshot.record, restoring);
-    this.#tuples.add(tupleKey(snapshot.client));
+    for (const tuple of tuplesOf(snapshot)) this.#tuples.add(tuple);
     core.quotas.acquire(owner);
     const alive = snapshot.relays.filter(({ expiresAt }) => expiresAt > now);
     for (const { family } of alive) restoring.open.set(family, () => {});
@@ -118,8 +118,15 @@ export class Restores {
   }
 
   #finish(core: Core, restoring: Restoring, now: Millis): void {
-    const { snapshot, sockets, owner, place } = restoring;
+    const { snapshot, owner, place } = restoring;
     this.#forget(restoring);
+    // Binding may have taken longer than one of them had left.
+    const sockets = restoring.sockets.filter(({ socket, from }) => {
+      if (from.expiresAt > now) return true;
+      core.sockets.close(socket);
+      restoring.failure ??= "expired";
+      return false;
+    });
     if (sockets.length === 0) {
       core.quotas.release(owner);
       failed(core, snapshot.record, restoring.failure ?? "bind-failed");
@@ -175,7 +182,7 @@ export class Restores {
 
   #forget({ snapshot }: Restoring): void {
     this.#byRecord.delete(snapshot.record);
-    this.#tuples.delete(tupleKey(snapshot.client));
+    for (const tuple of tuplesOf(snapshot)) this.#tuples.delete(tuple);
   }
 }
 
@@ -207,6 +214,10 @@ function refill(core: Core, relay: Relay, from: RelaySnapshot, now: Millis): boo
     }
   }
   return complete;
+}
+
+function tuplesOf({ client, movingTo }: AllocationSnapshot): readonly string[] {
+  return movingTo === undefined ? [tupleKey(client)] : [tupleKey(client), tupleKey(movingTo)];
 }
 
 function isFree(core: Core, client: ClientTuple): boolean {

@@ -11,12 +11,12 @@ import type { Alternate } from "./alternates.ts";
 import { Asks } from "./asks.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { handleChannelData } from "./client-data.ts";
-import { resolveConfig, type TurnServerConfig } from "./config.ts";
+import { type ListenerConfig, resolveConfig, type TurnServerConfig } from "./config.ts";
 import type { Core, Draining } from "./core.ts";
 import { Deadlines } from "./deadlines.ts";
 import { dispatch } from "./dispatch.ts";
 import { Guesses } from "./guesses.ts";
-import type { BindResult, ClientTuple, IcmpError, Millis, PeerAddress, RelayId } from "./io.ts";
+import type { BindResult, ClientTuple, IcmpError, ListenerId, Millis, PeerAddress, RelayId } from "./io.ts";
 import { type AllocationInfo, infoOf } from "./listing.ts";
 import { LongTermKeys } from "./long-term-keys.ts";
 import { Nonces } from "./nonce.ts";
@@ -60,7 +60,11 @@ export interface RevocationSubject {
  * later than `pollTimeout` says. No input makes it throw.
  */
 export class TurnServer {
-  readonly #core: Core & { draining: Draining | undefined; alternates: readonly Alternate[] };
+  readonly #core: Core & {
+    readonly listeners: Map<ListenerId, ListenerConfig>;
+    draining: Draining | undefined;
+    alternates: readonly Alternate[];
+  };
 
   constructor(config: TurnServerConfig, ports: TurnServerPorts) {
     const resolved = resolveConfig(config);
@@ -228,6 +232,12 @@ export class TurnServer {
     const { relays, ports: range } = core.config;
     core.guard.setRelays([...relays.map(({ ports = range, ...relay }) => ({ ...relay, ports })), ...slots]);
     this.#recheckPermissions();
+  }
+
+  /** One more listener: clients of another server, whose address has come here. Peers are never it, as with the others. */
+  addListener(listener: ListenerConfig): void {
+    this.#core.listeners.set(listener.id, listener);
+    this.#core.guard.addListener(listener);
   }
 
   /** Changes where clients are sent for whom there is no room here. The best first, and none that is full. */

@@ -93,6 +93,40 @@ describe("a nonce", () => {
     expect(refresh(client).outcome).toBe(438);
   });
 
+  it("of any server of the fleet is accepted by all, while they change keys one after the other", () => {
+    const fleet = [1, 2, 3].map((seed) => new Lab({ seed, config: { nonceKeys: [key(1), key(0)] } }));
+    const outcomes = fleet.flatMap((from, index) => {
+      // This one has the new key first, and knows the others' still; they know the next one already.
+      from.server.setNonceKeys([key(2), key(1)]);
+      for (const late of fleet.slice(index + 1)) late.server.setNonceKeys([key(1), key(0), key(2)]);
+      const nonce = nonceOf(from.client());
+      return fleet.map((to) => {
+        const client = to.client({ port: 1000 });
+        if (client.session.challenge === undefined) client.challenge();
+        const reply = allocate(client, [], { nonce });
+        refresh(client, 0);
+        return reply.outcome;
+      });
+    });
+    expect(new Set(outcomes)).toEqual(new Set(["success"]));
+  });
+
+  it("under a key that is gone in the middle of a call gets 438 with a new one, never 401", () => {
+    const lab = new Lab({ config: { nonceKeys: [key(1)] } });
+    const client = lab.client();
+    allocate(client);
+    for (let rotation = 2; rotation < 6; rotation++) {
+      lab.server.setNonceKeys([key(rotation)]);
+      const stale = refresh(client);
+      expect(stale.outcome).toBe(438);
+      expect(stale.message !== undefined && client.session.learn(stale.message)).toBe(true);
+      expect(refresh(client).outcome).toBe("success");
+      lab.advance(60_000);
+    }
+    expect(lab.events("request").filter(({ code }) => code === 401)).toHaveLength(1);
+    expect(lab.server.size).toBe(1);
+  });
+
   it("may come from a server whose clock is a little ahead", () => {
     const ahead = new Lab();
     ahead.advance(20_000);

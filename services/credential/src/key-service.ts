@@ -1,18 +1,19 @@
 import {
-  hasBearer,
+  bearerRefusal,
+  closeGrpc,
   KEEPALIVE,
   type KeyServiceServer,
   KeyServiceService,
+  listenGrpc,
   type ServerTls,
-  serverCredentials,
   toWatchKeysResponse,
   type WatchKeysRequest,
   type WatchKeysResponse,
 } from "@culvert/contracts";
 import type { KeySource, KeyUpdate } from "@culvert/credentials";
+import type { FailureLimiter } from "@culvert/runtime";
 import type { Logger } from "@culvert/telemetry";
 import { Server, type ServerWritableStream, type StatusObject, status } from "@grpc/grpc-js";
-import type { FailureLimiter } from "./failure-limiter.ts";
 import type { CredentialMetrics } from "./metrics.ts";
 
 /** Messages that may wait for a slow watcher. Beyond, it is told to start again with a snapshot. */
@@ -45,16 +46,9 @@ export function createKeyServer(options: KeyServerOptions): KeyServer {
   const open = new Set<Call>();
 
   const refusal = (call: Call): Partial<StatusObject> | undefined => {
-    if (options.token !== undefined) {
-      const source = sourceIp(call.getPeer());
-      const wait = limiter.waitSeconds(source, clock());
-      if (wait > 0) return { code: status.RESOURCE_EXHAUSTED, details: `too many failures; try again in ${wait} s` };
-      if (!hasBearer(call.metadata, options.token)) {
-        limiter.fail(source, clock());
-        metrics.authenticationFailed("grpc");
-        return { code: status.UNAUTHENTICATED, details: "the shared token is missing or wrong" };
-      }
-    }
+    const onFailure = (): void => metrics.authenticationFailed("grpc");
+    const refused = bearerRefusal(call, { token: options.token, failures: limiter, clock, onFailure });
+    if (refused !== undefined) return refused;
     if (open.size < options.maxWatchers) return undefined;
     return { code: status.RESOURCE_EXHAUSTED, details: `${options.maxWatchers} watchers are the most` };
   };
@@ -94,32 +88,23 @@ export function createKeyServer(options: KeyServerOptions): KeyServer {
   server.addService(KeyServiceService, { watchKeys });
 
   return {
-    listen: () =>
-      new Promise((resolve, reject) => {
-        const host = options.host.includes(":") ? `[${options.host}]` : options.host;
-        server.bindAsync(`${host}:${options.port}`, serverCredentials(options.tls), (error, port) => {
-          if (error === null) return resolve({ host: options.host, port });
-          reject(new ListenError(`credential.grpc.port: ${options.port}: cannot listen on ${host} (${error.message})`));
-        });
-      }),
-    close: () =>
-      new Promise((resolve) => {
-        for (const call of open) call.end();
-        const late = setTimeout(() => server.forceShutdown(), 1_000);
-        server.tryShutdown(() => {
-          clearTimeout(late);
-          resolve();
-        });
-      }),
+    listen: async () => {
+      try {
+        return { host: options.host, port: await listenGrpc(server, options) };
+      } catch (error) {
+        throw new ListenError(
+          `credential.grpc.port: ${options.port}: ${error instanceof Error ? error.message : error}`,
+        );
+      }
+    },
+    close: async () => {
+      for (const call of open) call.end();
+      await closeGrpc(server, 1000);
+    },
   };
 }
 
 /** An address that cannot be listened on. */
 class ListenError extends Error {
   override readonly name = "ListenError";
-}
-
-/** `1.2.3.4:5`, `[::1]:5` or `ipv4:1.2.3.4:5` without the port. */
-function sourceIp(peer: string): string {
-  return /\[?([0-9a-fA-F:.]+?)\]?:\d+$/.exec(peer.replace(/^ipv[46]:/, ""))?.[1] ?? peer;
 }

@@ -1,10 +1,9 @@
 import { readGrpcServerTls } from "@culvert/config";
 import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
-import { Lifecycle, nodeCrypto } from "@culvert/runtime";
+import { FailureLimiter, Lifecycle, nodeCrypto } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
 import { bootstrap } from "./bootstrap.ts";
 import type { CredentialServiceConfig } from "./config.ts";
-import { FailureLimiter } from "./failure-limiter.ts";
 import { createApi } from "./http/api.ts";
 import type { Api } from "./http/context.ts";
 import { Issuer } from "./issuer.ts";

@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { FailureLimiter } from "@culvert/runtime";
 import type { CredentialStore } from "@culvert/state";
 import type { Scope } from "./config.ts";
 import { ApiError, forbidden, unauthenticated } from "./errors.ts";
-import type { FailureLimiter } from "./failure-limiter.ts";
 
 /** Who calls. */
 export type Principal =

@@ -40,3 +40,29 @@ export const checkListeners: Check = ({ value: config, issues }) => {
     seen.add(key);
   }
 };
+
+export const checkFleet: Check = ({ value: { fleet, listeners, addresses, auth }, issues }) => {
+  if (fleet === undefined) return;
+  const refuse = (path: readonly (string | number)[], input: unknown, message: string): void => {
+    issues.push({ code: "custom", input, path: [...path], message });
+  };
+  if (auth.nonceKeys.length > 0) {
+    refuse(["auth", "nonceKeys"], undefined, "must be empty in a fleet: they come from relay.fleet.secrets");
+  }
+  const seen = new Set<string>();
+  for (const [index, { transport, ip, port, frontend }] of listeners.entries()) {
+    const key = `${transport} ${frontend} ${ip.includes(":") ? 6 : 4}`;
+    if (frontend !== undefined && seen.has(key)) {
+      refuse(["listeners", index, "frontend"], frontend, "must not be another listener's of one transport and family");
+    }
+    seen.add(key);
+    if (fleet.failover === "address" && port === 0) {
+      refuse(["listeners", index, "port"], port, "must be set where relayed addresses move (relay.fleet.failover)");
+    }
+  }
+  for (const [index, { ip }] of addresses.entries()) {
+    if (fleet.failover === "address" && ip === "auto") {
+      refuse(["addresses", index], ip, "must be an address where relayed addresses move (relay.fleet.failover)");
+    }
+  }
+};

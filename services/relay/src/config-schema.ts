@@ -5,6 +5,7 @@ import {
   coturn,
   credentialSection,
   datagramLimits,
+  grpcServerTls,
   ipAddress,
   ipAddressOrAuto,
   ipRange,
@@ -14,13 +15,15 @@ import {
   opsSection,
   port,
   secret,
+  sharedToken,
   splitAddress,
   streamLimits,
 } from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
 import type { RelayConfig } from "./config.ts";
-import { checkListeners } from "./config-checks.ts";
+import { checkFleet, checkListeners } from "./config-checks.ts";
+import { fleetSection } from "./fleet/schema.ts";
 
 const listener = z.strictObject({
   transport: z.enum(["udp", "tcp", "tls"]).describe("What clients speak: TURN over UDP, TCP or TLS."),
@@ -28,6 +31,13 @@ const listener = z.strictObject({
   port: coturn(listenPort(), "listening-port", "tls-listening-port")
     .default(3478)
     .describe("Port of the listener; 0 takes a free one. Customary: 3478, and 5349 or 443 for TLS."),
+  frontend: z
+    .string()
+    .regex(/^[^\s]{1,128}$/, "must be 1 to 128 characters without spaces")
+    .exactOptional()
+    .describe(
+      "In a fleet: name of the address that clients know, shared by relays behind one load balancer. Default: the listener's own.",
+    ),
 });
 
 /** `auto`, an address, or coturn's `public/private`. */
@@ -186,6 +196,22 @@ const dataPlane = z
   .prefault({})
   .describe("Sockets and their buffers.");
 
+const grpc = z
+  .strictObject({
+    host: ipAddress().default("127.0.0.1").describe("Address of the server. In a pod: 0.0.0.0."),
+    port: listenPort().default(9191).describe("TCP port of the server; 0 takes a free one."),
+    token: sharedToken()
+      .exactOptional()
+      .describe("Token that operators must present. It shows users and addresses, and ends allocations."),
+    tls: grpcServerTls("operators").describe("TLS of the server; plaintext when absent."),
+  })
+  .refine(({ token, tls }) => token !== undefined || tls?.ca !== undefined, {
+    path: ["token"],
+    message: "must be set, or relay.grpc.tls.ca",
+  })
+  .exactOptional()
+  .describe("gRPC: RelayService, which shows and ends allocations and drains relays. Off when absent.");
+
 /** Section `relay`. */
 export const relayConfigSchema: z.ZodType<RelayConfig> = z
   .strictObject({
@@ -271,6 +297,8 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       })
       .prefault({})
       .describe("Graceful stop."),
+    fleet: fleetSection(),
+    grpc,
     ops: opsSection(9101),
     logLevel: logLevel(),
     logAddresses: z
@@ -278,4 +306,4 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .default("hashed")
       .describe("How client and peer addresses stand in the log. Hashes differ from one start to the next."),
   })
-  .check(checkListeners, checkCertificate("relay"));
+  .check(checkListeners, checkFleet, checkCertificate("relay"));

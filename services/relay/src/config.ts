@@ -1,5 +1,6 @@
-import type { CertificateFiles, CredentialConfig, OpsConfig } from "@culvert/config";
+import type { CertificateFiles, CredentialConfig, GrpcServerTls, OpsConfig } from "@culvert/config";
 import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
+import type { FleetConfig } from "./fleet/config.ts";
 
 /** The configuration of a relay, checked and frozen. What each key means stands in its schema. */
 export interface RelayConfig {
@@ -18,15 +19,27 @@ export interface RelayConfig {
   readonly limits: LimitsConfig;
   readonly dataPlane: DataPlaneConfig;
   readonly drain: { readonly timeout: number };
+  readonly fleet?: FleetConfig;
+  readonly grpc?: AdminConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;
   readonly logAddresses: "hashed" | "plain";
+}
+
+/** Where operators reach the relay. */
+export interface AdminConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string;
+  readonly tls?: GrpcServerTls;
 }
 
 export interface ListenerConfig {
   readonly transport: "udp" | "tcp" | "tls";
   readonly ip: string;
   readonly port: number;
+  /** Name of the client-facing address space: listeners behind one address that clients know share it. */
+  readonly frontend?: string;
 }
 
 export interface RelayAddress {

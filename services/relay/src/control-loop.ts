@@ -1,14 +1,24 @@
 import type { Clock, DataPlane, DataPlaneEvent } from "@culvert/dataplane";
-import type { DataPlaneCommand, Millis, Output, TurnEvent, TurnServer } from "@culvert/turn";
+import type { Ask, DataPlaneCommand, Millis, Output, TurnEvent, TurnServer } from "@culvert/turn";
 
 /** The longest delay that a timer of Node takes; further deadlines are reached in steps. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/** What a fleet has to say about what goes through the loop. */
+export interface ControlHooks {
+  /** Whether the event is taken care of; the server is not told of it then. */
+  intercept(event: DataPlaneEvent, turn: TurnServer, now: Millis): boolean;
+  /** Whether the question will be answered, with `handleAnswer`. */
+  ask(ask: Ask): boolean;
+  changed(allocation: number): void;
+}
 
 export interface ControlLoopOptions {
   readonly turn: TurnServer;
   readonly dataPlane: DataPlane;
   readonly clock: Clock;
   readonly onEvent: (event: TurnEvent) => void;
+  readonly hooks?: ControlHooks;
 }
 
 /**
@@ -43,7 +53,10 @@ export class ControlLoop {
 
   #take(events: readonly DataPlaneEvent[]): void {
     this.run((turn, now) => {
-      for (const event of events) deliver(turn, event, now);
+      const { hooks } = this.#options;
+      for (const event of events) {
+        if (hooks === undefined || !hooks.intercept(event, turn, now)) deliver(turn, event, now);
+      }
     });
   }
 
@@ -64,13 +77,14 @@ export class ControlLoop {
   }
 
   #collect(now: Millis): readonly DataPlaneCommand[] {
-    const { turn, onEvent } = this.#options;
+    const { turn, onEvent, hooks } = this.#options;
     const commands: DataPlaneCommand[] = [];
     for (let output = turn.pollOutput(); output !== undefined; output = turn.pollOutput()) {
       if (isCommand(output)) commands.push(output);
       else if (output.type === "event") onEvent(output);
-      // Nothing in this process answers for others; the server has an answer for that.
-      else if (output.type === "ask") turn.handleAnswer(output.id, { kind: "unavailable" }, now);
+      else if (output.type === "changed") hooks?.changed(output.allocation);
+      // Where nobody answers for others, the server has an answer for that.
+      else if (hooks?.ask(output) !== true) turn.handleAnswer(output.id, { kind: "unavailable" }, now);
     }
     return commands;
   }

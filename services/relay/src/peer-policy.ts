@@ -62,9 +62,16 @@ export class PeerPolicies {
 }
 
 function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
-  const { credential, peers } = config;
-  const target = credential.target === undefined ? [] : [hostOfTarget(credential.target)];
-  return [...target, ...peers.backends, ...surroundingHosts(env)];
+  const { credential, peers, fleet } = config;
+  const { redis, nats } = fleet ?? {};
+  const targets = [
+    ...(credential.target === undefined ? [] : [credential.target]),
+    ...(redis?.url === undefined ? [] : [redis.url]),
+    ...(redis?.sentinels ?? []),
+    ...(redis?.cluster ?? []),
+    ...(nats?.servers ?? []),
+  ];
+  return [...targets.map(hostOfTarget), ...peers.backends, ...surroundingHosts(env)];
 }
 
 /**

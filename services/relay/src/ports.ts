@@ -10,6 +10,8 @@ import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert
 import type { RandomSource } from "@culvert/turn";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
 import type { RelayConfig } from "./config.ts";
+import type { GivenBackends } from "./fleet/backends.ts";
+import { FleetTime } from "./fleet/fleet-time.ts";
 
 /** What a relay takes from outside. Whatever is absent is the real thing, made from the configuration. */
 export interface RelayPorts {
@@ -24,18 +26,25 @@ export interface RelayPorts {
   readonly resolver?: Resolver;
   /** Names hosts of the platform that are no peers. Default: that of the process. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Of `relay.fleet`. Default: Redis and NATS. */
+  readonly fleet?: GivenBackends;
 }
 
 /** The ports with nothing missing. */
 export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
   readonly keys: KeySource | undefined;
+  /** Whose clock it is, in a fleet. */
+  readonly time: FleetTime;
 }
 
 export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPorts {
-  const clock = ports.clock ?? monotonicClock;
+  const time = new FleetTime(ports.clock ?? monotonicClock);
+  const { clock } = time;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
   return {
     clock,
+    time,
+    fleet: ports.fleet ?? {},
     logger,
     dataPlane: ports.dataPlane ?? openDataPlane(config, clock, logger),
     random: ports.random ?? systemRandom,

@@ -1,19 +1,22 @@
 import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
-import type { BoundListener } from "@culvert/dataplane";
 import { Lifecycle, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
-import { type TurnEvent, TurnServer } from "@culvert/turn";
-import { createAuthenticator } from "./adapters/authenticator.ts";
-import { anonymiser, createTurnLog } from "./adapters/turn-log.ts";
+import type { TurnEvent } from "@culvert/turn";
 import { createTurnMetrics, type TurnMetrics } from "./adapters/turn-metrics.ts";
-import { resolveRelayAddresses } from "./addresses.ts";
+import { advertisedAddresses, capacityOf, resolveRelayAddresses } from "./addresses.ts";
 import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
-import { ControlLoop } from "./control-loop.ts";
+import { createControl } from "./control.ts";
+import type { ControlLoop } from "./control-loop.ts";
+import { RelayFleet } from "./fleet/relay-fleet.ts";
 import { KeyStore } from "./key-store.ts";
+import { ListenerSet } from "./listener-set.ts";
+import { LocalAdmin } from "./local-admin.ts";
+import { serveOperators } from "./operators.ts";
 import { PeerPolicies } from "./peer-policy.ts";
 import { type RelayPorts, type ResolvedPorts, resolvePorts } from "./ports.ts";
-import { configuredNonceKeys, turnServerConfig } from "./turn-config.ts";
+import { relayIdentity } from "./relay-identity.ts";
+import { ownNonceKeys, turnServerConfig } from "./turn-config.ts";
 
 export interface RelayInfo {
   /** In the order of the configuration, with the ports that were taken. */
@@ -22,10 +25,15 @@ export interface RelayInfo {
   readonly relays: readonly RelayAddress[];
   /** Absent when the ops server is off. */
   readonly ops?: { readonly host: string; readonly port: number };
+  /** Where operators reach it. Absent when that is off. */
+  readonly grpc?: { readonly host: string; readonly port: number };
 }
 
 export interface RelayService {
-  /** Binds everything. Rejects with a ConfigError or a ListenError of one line; nothing stays open then. */
+  /**
+   * Binds everything. Rejects with a ConfigError or a ListenError of one line; nothing stays open then. In a fleet it serves
+   * only when `ready` says so: once Redis answers and its ports are its own.
+   */
   start(): Promise<RelayInfo>;
   /** Refuses new allocations, serves those there are until they end or `drain.timeout` is over, then closes everything. */
   stop(): Promise<void>;
@@ -60,6 +68,8 @@ class Relay implements RelayService {
   });
   readonly #untilEmpty: Wait = new Wait();
   #loop: ControlLoop | undefined;
+  #admin: LocalAdmin | undefined;
+  #fleet: RelayFleet | undefined;
 
   constructor(config: RelayConfig, ports: ResolvedPorts) {
     this.#config = config;
@@ -73,7 +83,7 @@ class Relay implements RelayService {
     this.#metrics = createTurnMetrics(ports.metrics.meter, ports.dataPlane, {
       keys: () => this.#keys.ring.size.keys,
       keysConnected: () => this.#keys.connected,
-      draining: () => this.#life.stopping,
+      draining: () => this.#draining(),
       dangerousRanges: config.peers.dangerouslyAllow.length,
       certificateNotAfter: () => this.#certificate?.notAfter,
     });
@@ -97,8 +107,13 @@ class Relay implements RelayService {
     const { users, secrets } = this.#config.auth;
     const needsKeys = users.length + secrets.length === 0;
     const keys = this.#keys.waiting && needsKeys ? "the credential service has not sent its keys yet" : "ok";
+    const listeners = started || this.#fleet !== undefined ? "ok" : "not bound yet";
+    const fleet = this.#fleet?.readiness();
     // A draining relay stays ready: its live calls need the route to it.
-    return { ready: started && keys === "ok", checks: { listeners: started ? "ok" : "not bound yet", keys } };
+    return {
+      ready: started && keys === "ok" && (fleet ?? "ok") === "ok",
+      checks: { listeners, keys, ...(fleet === undefined ? {} : { fleet }) },
+    };
   }
 
   allocations(): number {
@@ -106,7 +121,7 @@ class Relay implements RelayService {
   }
 
   async #start(): Promise<RelayInfo> {
-    const { dataPlane, resolver, logger, metrics, env } = this.#ports;
+    const { dataPlane, resolver, logger, metrics, env, clock, time, keys } = this.#ports;
     const config = this.#config;
     this.#life.onClose(() => metrics.shutdown());
     const host = hostAddresses();
@@ -121,73 +136,104 @@ class Relay implements RelayService {
       );
     }
 
-    this.#life.onClose(() => dataPlane.close());
-    const bound = await this.#listen();
-    const nonceKeys = this.#nonceKeys();
-    const loop = new ControlLoop({
-      turn: this.#turnServer(turnServerConfig({ config, bound, relays, host, policy, nonceKeys })),
+    this.#life.onClose(
+      () => dataPlane.close(),
+      () => this.#loop?.stop(),
+    );
+    const set = new ListenerSet({
+      listeners: config.listeners,
       dataPlane,
-      clock: this.#ports.clock,
-      onEvent: this.#observer(),
+      certificate: () => this.#certificate?.current,
+      addressesMove: config.fleet?.failover === "address",
     });
-    this.#life.onClose(() => loop.stop());
-    this.#loop = loop;
+    const bound = await set.open();
+    const listeners = config.listeners.map((listener, index) => ({ ...listener, ...bound[index]?.local }));
+    const admin = this.#localAdmin(listeners, relays);
+    this.#admin = admin;
+    this.#life.onClose(() => admin.close());
+    const fleet =
+      config.fleet === undefined
+        ? undefined
+        : new RelayFleet({
+            config,
+            fleet: config.fleet,
+            ports: this.#ports,
+            relays,
+            listeners: set,
+            local: admin,
+            draining: () => this.#draining(),
+          });
+    if (fleet !== undefined) {
+      this.#life.onClose(() => fleet.close());
+      await fleet.open();
+      this.#fleet = fleet;
+    }
 
-    policies.follow((next) => loop.run((turn, now) => turn.setPolicy(next, now)));
+    if (keys !== undefined) this.#keys.follow(keys);
     this.#certificate?.follow();
-    if (this.#ports.keys !== undefined) this.#keys.follow(this.#ports.keys);
     this.#life.onClose(
       () => policies.close(),
       () => this.#certificate?.close(),
       () => this.#keys.close(),
     );
-    const ops = await serveOps({ ...config.ops, metrics, logger, ready: () => this.ready() }, (close) =>
-      this.#life.onClose(close),
-    );
-    const listeners = config.listeners.map((listener, index) => ({ ...listener, ...bound[index]?.local }));
-    logger.info({ listeners, relays, ops, realm: config.realm }, "relay serves");
-    return { listeners, relays, ...(ops === undefined ? {} : { ops }) };
-  }
+    const onClose = (close: () => Promise<void>): void => this.#life.onClose(close);
+    const grpc =
+      config.grpc === undefined
+        ? undefined
+        : await serveOperators({
+            config: config.grpc,
+            admin: fleet?.admin ?? admin,
+            clock,
+            logger,
+            onFailure: () => this.#metrics.countAdminFailure(),
+            onClose,
+          });
+    fleet?.setAdminAddress(grpc);
+    const ops = await serveOps({ ...config.ops, metrics, logger, ready: () => this.ready() }, onClose);
 
-  async #listen(): Promise<readonly BoundListener[]> {
-    const bound: BoundListener[] = [];
-    for (const [id, { transport, ip, port }] of this.#config.listeners.entries()) {
-      const certificate = transport === "tls" ? this.#certificate?.current : undefined;
-      const spec = { id, transport, local: { ip, port }, mode: "turn" } as const;
-      bound.push(await this.#ports.dataPlane.listen(certificate === undefined ? spec : { ...spec, certificate }));
-    }
-    return bound;
-  }
-
-  #turnServer(turnConfig: ConstructorParameters<typeof TurnServer>[0]): TurnServer {
-    const { crypto, random, keys } = this.#ports;
-    const { auth, realm, limits } = this.#config;
-    const authenticator = createAuthenticator({
-      users: auth.users,
-      realm,
-      keys: this.#keys.ring,
-      usesKeys: keys !== undefined || auth.secrets.length > 0,
-      crypto,
-      ...(limits.maxBps === undefined ? {} : { maxBps: limits.maxBps }),
-    });
-    return new TurnServer(turnConfig, { crypto, random, authenticator });
-  }
-
-  #observer(): (event: TurnEvent) => void {
-    const { logger, random, clock } = this.#ports;
-    const log = createTurnLog(logger, anonymiser(this.#config.logAddresses, random.bytes(32)), clock);
-    return (event) => {
-      this.#metrics.observe(event);
-      log(event);
-      if (event.name === "allocation-deleted" && this.allocations() === 0) this.#untilEmpty.end();
+    const serve = (): ControlLoop => {
+      const fixed = fleet?.turnConfig() ?? { nonceKeys: ownNonceKeys(config, this.#ports.random, logger) };
+      const turnConfig = turnServerConfig({ config, bound, relays, host, policy, fixed });
+      const observe = (event: TurnEvent): void => this.#observe(event);
+      const loop = createControl({
+        config,
+        turnConfig,
+        ports: this.#ports,
+        keys: this.#keys,
+        hooks: fleet?.hooks,
+        observers: [observe, (event, turn) => admin.observe(event, turn), ...(fleet?.observers ?? [])],
+      });
+      this.#loop = loop;
+      policies.follow((next) => loop.run((turn, now) => turn.setPolicy(next, now)));
+      logger.info({ listeners, relays, ops, grpc, realm: config.realm, time: time.offset }, "relay serves");
+      return loop;
     };
+    if (fleet === undefined) serve();
+    else fleet.join(serve);
+    return { listeners, relays, ...(ops === undefined ? {} : { ops }), ...(grpc === undefined ? {} : { grpc }) };
   }
 
-  #nonceKeys(): readonly Uint8Array[] {
-    const configured = configuredNonceKeys(this.#config);
-    if (configured.length > 0) return configured;
-    this.#ports.logger.info("relay.auth.nonceKeys is not set: nonces are this relay's own and end with it");
-    return [this.#ports.random.bytes(32)];
+  #draining(): boolean {
+    return this.#life.stopping || this.#admin?.draining === true;
+  }
+
+  #localAdmin(listeners: readonly ListenerConfig[], relays: readonly RelayAddress[]): LocalAdmin {
+    const { dataPlane, clock, env } = this.#ports;
+    return new LocalAdmin({
+      identity: this.#config.fleet?.identity ?? relayIdentity(env),
+      startedAt: clock(),
+      capacity: capacityOf(this.#config, relays),
+      turn: advertisedAddresses(listeners, relays),
+      dataPlane,
+      clock,
+      run: (input) => this.#loop?.run(input),
+      stopping: () => this.#life.stopping,
+    });
+  }
+
+  #observe(event: TurnEvent): void {
+    this.#metrics.observe(event);
+    if (event.name === "allocation-deleted" && this.allocations() === 0) this.#untilEmpty.end();
   }
 
   #certificateKeeper(tls: NonNullable<RelayConfig["tls"]>): CertificateKeeper {
@@ -208,9 +254,13 @@ class Relay implements RelayService {
   async #drain(): Promise<void> {
     const { timeout } = this.#config.drain;
     this.#loop?.run((turn) => turn.setDraining({}));
-    if (this.#loop === undefined || this.allocations() === 0 || timeout === 0) return;
-    this.#ports.logger.info({ allocations: this.allocations(), timeout }, "relay drains");
-    await this.#untilEmpty.atMost(timeout * 1000);
+    this.#fleet?.announce();
+    if (this.#loop === undefined) return;
+    if (this.allocations() > 0 && timeout > 0) {
+      this.#ports.logger.info({ allocations: this.allocations(), timeout }, "relay drains");
+      await this.#untilEmpty.atMost(timeout * 1000);
+    }
+    if (this.allocations() > 0) await this.#fleet?.leave();
   }
 
   #stopped(): void {

@@ -1,7 +1,8 @@
 import type { HostAddress } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
 import { utf8Encode } from "@culvert/stun";
-import type { PeerPolicy, TurnLimits, TurnServerConfig } from "@culvert/turn";
+import type { Logger } from "@culvert/telemetry";
+import type { PeerPolicy, RandomSource, TurnLimits, TurnServerConfig } from "@culvert/turn";
 import type { RelayAddress, RelayConfig } from "./config.ts";
 
 export interface TurnConfigSources {
@@ -10,13 +11,13 @@ export interface TurnConfigSources {
   readonly relays: readonly RelayAddress[];
   readonly host: readonly HostAddress[];
   readonly policy: PeerPolicy;
-  /** At least one. */
-  readonly nonceKeys: readonly Uint8Array[];
+  /** What takes the place of the configuration's, in a fleet; the keys of nonces in any case. */
+  readonly fixed: Partial<TurnServerConfig> & Pick<TurnServerConfig, "nonceKeys">;
 }
 
 /** The configuration of the TURN server, from that of the service and what came of it. */
 export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
-  const { config, bound, relays, host, policy, nonceKeys } = sources;
+  const { config, bound, relays, host, policy, fixed } = sources;
   const { realm, software, ports, auth, lifetime } = config;
   return {
     realm,
@@ -29,7 +30,6 @@ export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
     relays,
     hostAddresses: host.map(({ address }) => address),
     ports,
-    nonceKeys,
     nonceLifetimeSeconds: auth.nonceLifetime,
     passwordAlgorithms: auth.algorithms,
     policy,
@@ -37,6 +37,7 @@ export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
     maxLifetimeSeconds: lifetime.max,
     rfc5766Channels: config.rfc5766Channels,
     limits: turnLimits(config),
+    ...fixed,
   };
 }
 
@@ -56,6 +57,9 @@ function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
   };
 }
 
-export function configuredNonceKeys({ auth }: RelayConfig): readonly Uint8Array[] {
-  return auth.nonceKeys.map(utf8Encode);
+/** The keys of a relay by itself: those configured, or a random one. */
+export function ownNonceKeys({ auth }: RelayConfig, random: RandomSource, logger: Logger): readonly Uint8Array[] {
+  if (auth.nonceKeys.length > 0) return auth.nonceKeys.map(utf8Encode);
+  logger.info("relay.auth.nonceKeys is not set: nonces are this relay's own and end with it");
+  return [random.bytes(32)];
 }

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { relaySockets } from "./binding.ts";
 import { clientInput } from "./client-input.ts";
 import { countersAndRates } from "./counters.ts";
+import { ipHeaders } from "./ip-header.ts";
 import { leases } from "./leases.ts";
 import { listeners } from "./listeners.ts";
 import { meshForwarding } from "./mesh.ts";
@@ -20,6 +21,7 @@ export function describeDataPlaneContract(name: string, create: CreateHarness): 
     relaySockets(create);
     clientInput(create);
     udpRelaying(create);
+    ipHeaders(create);
     relayTable(create);
     countersAndRates(create);
     streams(create);

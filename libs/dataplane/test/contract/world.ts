@@ -20,6 +20,8 @@ export interface Harness {
   now(): Millis;
   /** Moves the clock on. */
   advance(ms: number): void | Promise<void>;
+  /** Whether it sees the traffic class of what comes, and gives it to what it sends. */
+  readonly copiesTrafficClass?: boolean;
 }
 
 export type CreateHarness = (limits: Partial<DataPlaneLimits>) => Harness;

@@ -1,10 +1,11 @@
-import type { BoundListener, DataPlaneCounters, DataPlaneEvent } from "@culvert/dataplane";
+import type { BoundListener, DataPlaneEvent } from "@culvert/dataplane";
 import { decodeChannelData, type TransportAddress } from "@culvert/stun";
 import type { ClientTuple, DataPlaneCommand } from "@culvert/turn";
 import { binding, channelData, dataIndication, paddedChannelData, send } from "../contract/messages.ts";
 import { StreamEndpoint } from "../contract/stream-endpoint.ts";
 import { UdpEndpoint } from "../contract/udp-endpoint.ts";
 import type { Harness } from "../contract/world.ts";
+import { difference, packetsOf } from "./counted.ts";
 import type { ClientName, Known, PeerName, Step } from "./trace.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -260,19 +261,4 @@ function ip(known: Known): { readonly ip: string; readonly wireIp: string } {
 
 function payload(size: number): Buffer {
   return Buffer.alloc(size, "data ");
-}
-
-function packetsOf({ packetsToPeers, packetsToClients, slowPath, dropped }: DataPlaneCounters): number {
-  return packetsToPeers + packetsToClients + slowPath + Object.values(dropped).reduce((sum, count) => sum + count, 0);
-}
-
-function difference(before: DataPlaneCounters, after: DataPlaneCounters): Record<string, number> {
-  const flat = ({ dropped, mesh, ...rest }: DataPlaneCounters): Record<string, number> => ({
-    ...rest,
-    ...mesh,
-    ...dropped,
-  });
-  const [old, now] = [flat(before), flat(after)];
-  const changed = Object.entries(now).filter(([name, count]) => count !== old[name]);
-  return Object.fromEntries(changed.map(([name, count]) => [name, count - (old[name] ?? 0)]).sort());
 }

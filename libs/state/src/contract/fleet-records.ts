@@ -276,6 +276,7 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       const { store, other, elapse } = world();
       await store.admit(recordOf(1, now), lease.epoch, {});
       await elapse(3 * TTL);
+      expect(await other.admit(inOther(2, 1), theirs.epoch, {})).toMatchObject({ kind: "elsewhere" });
       await other.renew(entryOf(stranger), [theirs], TTL);
       expect(await other.admit(inOther(2, 1), theirs.epoch, {})).toMatchObject({ kind: "elsewhere" });
     });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FleetStore, StoreHealth } from "../fleet/port.ts";
-import { StoreUnavailable } from "../fleet/port.ts";
+import { StoreUnavailable } from "../store-unavailable.ts";
 import { describeLeases } from "./fleet-leases.ts";
 import { describeListing } from "./fleet-listing.ts";
 import { describeQuotas } from "./fleet-quotas.ts";

@@ -20,6 +20,8 @@ interface Slot extends LeaseClaim {
 
 /** What is known of the continuity of the data. */
 interface Era {
+  /** Of this generation of the data. */
+  readonly name: string;
   /** When the data began: they were emptied before, or failed over. */
   readonly born: FleetTime;
   /** Since when relays have been heard without a gap. */
@@ -89,7 +91,7 @@ export class MemoryLeases {
         ? registered
         : undefined;
     if (newer === undefined) this.#relays.set(entry.identity, { entry, until: now + ttlMs });
-    return { now, lost, reasserted, generation: String(era.born) };
+    return { now, lost, reasserted, generation: era.name };
   }
 
   release({ slot, epoch }: Lease, instance: string, to: string | undefined): void {
@@ -139,7 +141,7 @@ export class MemoryLeases {
   ended(slot: string): boolean {
     const now = this.#now();
     const known = this.#slot(slot, now);
-    return known !== undefined && this.#era !== undefined && this.#expiresAt(known, 0, this.#era) <= now;
+    return known !== undefined && this.#expiresAt(known, 0, this.#look(now, known.ttlMs)) <= now;
   }
 
   #expiresAt(known: Slot | undefined, ttlMs: number, era: Era): FleetTime {
@@ -155,9 +157,14 @@ export class MemoryLeases {
   }
 
   #look(now: FleetTime, ttlMs: number): Era {
-    const known = this.#era ?? { born: now, since: now, seen: now };
+    const known = this.#era ?? { name: String(now), born: now, since: now, seen: now };
     const gap = Math.abs(now - known.seen) > ttlMs / 2;
-    const era = { born: Math.min(known.born, now), since: gap ? now : Math.min(known.since, now), seen: now };
+    const era = {
+      name: known.name,
+      born: Math.min(known.born, now),
+      since: gap ? now : Math.min(known.since, now),
+      seen: now,
+    };
     this.#era = era;
     return era;
   }
@@ -170,8 +177,13 @@ export class MemoryLeases {
       this.#slots.delete(name);
       return undefined;
     }
-    if (known.until - now <= known.ttlMs) return known;
-    const clamped = { ...known, until: now + known.ttlMs };
+    const latest = now + known.ttlMs;
+    if (known.until <= latest && (known.released?.othersFrom ?? 0) <= latest) return known;
+    const clamped: Slot = {
+      ...known,
+      until: Math.min(known.until, latest),
+      ...(known.released === undefined ? {} : { released: { ...known.released, othersFrom: latest } }),
+    };
     this.#slots.set(name, clamped);
     return clamped;
   }

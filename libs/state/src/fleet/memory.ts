@@ -1,7 +1,7 @@
+import { StoreUnavailable } from "../store-unavailable.ts";
 import { MemoryLeases } from "./memory-leases.ts";
 import { MemoryRecords } from "./memory-records.ts";
 import type { AllocationRecord, FleetStore, FleetTime, StoreHealth } from "./port.ts";
-import { StoreUnavailable } from "./port.ts";
 import { SLOT_PAGE } from "./rules.ts";
 
 /** A fleet's state that lives and dies with the process. */

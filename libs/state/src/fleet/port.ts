@@ -1,4 +1,5 @@
 import type { AddressFamily, TransportAddress } from "@culvert/stun";
+import type { StoreUnavailable } from "../store-unavailable.ts";
 
 /** Milliseconds since the Unix epoch by the store's own clock (Redis TIME), which all relays of a fleet share. */
 export type FleetTime = number;
@@ -316,9 +317,4 @@ export interface FleetStore {
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
   counters(): FleetStoreCounters;
   close(): Promise<void>;
-}
-
-/** The store did not answer, or not in time, or cannot write now. */
-export class StoreUnavailable extends Error {
-  override readonly name: string = "StoreUnavailable";
 }

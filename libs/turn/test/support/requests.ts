@@ -44,3 +44,10 @@ export function relayedOf(reply: Reply): TransportAddress {
   if (relayed === undefined) throw new Error(`no relayed address: ${reply.outcome}`);
   return relayed;
 }
+
+/** The mobility ticket of a success response. */
+export function ticketOf(reply: Reply): Uint8Array {
+  const ticket = reply.message?.get(Attr.MobilityTicket);
+  if (ticket === undefined) throw new Error(`no ticket: ${reply.outcome}`);
+  return ticket.slice();
+}

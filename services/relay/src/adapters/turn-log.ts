@@ -68,6 +68,20 @@ function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
         client: show.ip(event.client.remote.ip),
       }));
     }
+    case "allocation-restored": {
+      const { allocation, tenant, transport, kid } = event;
+      const who = () => ({ user: show.user(event.user), client: show.ip(event.client.remote.ip) });
+      const line = info("allocation restored", () => ({ allocation, tenant, kid, transport, ...who() }));
+      return { ...line, limited: true };
+    }
+    case "allocation-moved": {
+      const { allocation, tenant } = event;
+      return info("allocation moved", () => ({ allocation, tenant, client: show.ip(event.client.remote.ip) }));
+    }
+    case "restore-failed": {
+      const { reason } = event;
+      return { ...info("allocation not restored", () => ({ reason })), level: "warn", limited: true };
+    }
     case "allocation-deleted": {
       const { allocation, tenant, reason } = event;
       return info("allocation deleted", () => ({ allocation, tenant, reason }));

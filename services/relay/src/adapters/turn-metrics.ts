@@ -17,6 +17,8 @@ export interface TurnMetrics {
   readonly allocations: number;
   /** What cannot be read, such as a new certificate. */
   countReload(what: "certificate", ok: boolean): void;
+  /** An operator without the token. */
+  countAdminFailure(): void;
 }
 
 /** What the relay's own state shows, read at each collection. */
@@ -46,6 +48,7 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
   const peerErrors = counter("peer_errors_total", "ICMP errors that came from peers");
   const dropped = counter("dropped_total", "What the control path dropped without an answer, by reason");
   const reloads = counter("reloads_total", "Files read again, by what and outcome");
+  const adminFailures = counter("admin_auth_failures_total", "Requests to RelayService without its token");
   const live = new Set<number>();
 
   for (const reason of TURN_DROP_REASONS) dropped.declare(reason, { reason });
@@ -69,6 +72,9 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
       case "allocation-created":
         live.add(event.allocation);
         created.add(event.transport, () => ({ transport: event.transport }));
+        break;
+      case "allocation-restored":
+        live.add(event.allocation);
         break;
       case "allocation-deleted":
         live.delete(event.allocation);
@@ -101,6 +107,9 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
     observe,
     get allocations() {
       return live.size;
+    },
+    countAdminFailure() {
+      adminFailures.add("", none);
     },
     countReload(what, ok) {
       const outcome = ok ? "ok" : "failed";

@@ -1,13 +1,14 @@
-import { readGrpcServerTls } from "@culvert/config";
+import { ConfigError, readGrpcServerTls } from "@culvert/config";
 import {
+  closeGrpc,
   type DescribeResponse,
   hasBearer,
   KEEPALIVE,
+  listenGrpc,
   type PartnerServiceServer,
   PartnerServiceService,
   type RespondRequest,
   type RespondResponse,
-  serverCredentials,
 } from "@culvert/contracts";
 import { decodeMessage, MessageClass, Method, parseIp, type TransportAddress } from "@culvert/stun";
 import { type Metadata, Server, type sendUnaryData, status } from "@grpc/grpc-js";
@@ -61,31 +62,18 @@ export function createPartnerServer(options: PartnerServerOptions): PartnerServe
   server.addService(PartnerServiceService, service);
 
   return {
-    listen: () => {
+    listen: async () => {
       const { ip, port, tls } = config.listen;
-      const host = ip.includes(":") ? `[${ip}]` : ip;
-      return new Promise((resolve, reject) => {
-        server.bindAsync(
-          `${host}:${port}`,
-          serverCredentials(tls && readGrpcServerTls("stun.partner.listen.tls", tls)),
-          (error, bound) => {
-            if (error === null) resolve({ ip, port: bound });
-            else
-              reject(
-                Object.assign(error, { name: "ListenError", message: `listen grpc ${host}:${port}: ${error.message}` }),
-              );
-          },
-        );
-      });
+      try {
+        const certificate = tls && readGrpcServerTls("stun.partner.listen.tls", tls);
+        return { ip, port: await listenGrpc(server, { host: ip, port, tls: certificate }) };
+      } catch (error) {
+        if (error instanceof ConfigError) throw error;
+        const reason = error instanceof Error ? error.message : String(error);
+        throw Object.assign(new Error(`stun.partner.listen.port: ${port}: ${reason}`), { name: "ListenError" });
+      }
     },
-    close: () =>
-      new Promise((resolve) => {
-        const forced = setTimeout(() => server.forceShutdown(), 500);
-        server.tryShutdown(() => {
-          clearTimeout(forced);
-          resolve();
-        });
-      }),
+    close: () => closeGrpc(server, 500),
   };
 }
 

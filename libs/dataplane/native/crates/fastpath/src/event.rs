@@ -172,3 +172,52 @@ fn put_bytes(queue: &mut Vec<u8>, parts: &[&[u8]]) {
         queue.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::addr::Ip;
+
+    const CLIENT: Addr = Addr {
+        ip: Ip::V4_LOOPBACK,
+        port: 5000,
+    };
+    const LARGE: [u8; 60_000] = [0; 60_000];
+
+    #[test]
+    fn a_flood_of_either_kind_is_bounded_and_leaves_the_other_its_place() {
+        let events = Events::new(Box::new(|| {}));
+        let request = || events.client_input(1, CLIENT, &LARGE);
+        let data = || events.to_stream(2, CLIENT, 1.0, LARGE.len(), &[&LARGE]);
+        let requests = (0..1000).take_while(|_| request()).count();
+        assert_eq!(requests, MAX_REQUEST_BYTES / (LARGE.len() + 28));
+        assert!(data());
+        let messages = 1 + (0..1000).take_while(|_| data()).count();
+        assert!((MAX_STREAM_BYTES..MAX_STREAM_BYTES + 2 * LARGE.len()).contains(&(messages * LARGE.len())));
+        assert!(!request());
+        let taken = events.take();
+        assert_eq!(
+            (taken[0], taken[taken.len() - LARGE.len() - 40]),
+            (CLIENT_INPUT, TO_STREAM)
+        );
+        assert!(request() && data());
+    }
+
+    #[test]
+    fn wakes_for_the_first_event_after_none() {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        let events = Events::new(Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+        for turn in 1..3 {
+            events.client_input(1, CLIENT, b"request");
+            events.to_stream(2, CLIENT, 1.0, 4, &[b"data"]);
+            assert_eq!(woken.load(Ordering::Relaxed), turn);
+            events.take();
+        }
+    }
+}

@@ -264,3 +264,49 @@ fn next_hop_mtu(error: &libc::sock_extended_err) -> u32 {
     };
     if too_big { error.ee_info } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::Ip;
+
+    fn mtu_discovery(socket: &OwnedFd, v6: bool) -> libc::c_int {
+        let (level, option) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
+        };
+        let mut value: libc::c_int = -1;
+        let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the option's value is one int, which is what the pointer and the length say.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!(result, 0);
+        value
+    }
+
+    #[test]
+    fn a_relay_leaves_fragmentation_to_the_network_unless_told_otherwise() {
+        let mut loopback = [0; 16];
+        loopback[15] = 1;
+        for ip in [Ip::V4_LOOPBACK, Ip::v6(loopback)] {
+            let buffers = Buffers {
+                receive: 4096,
+                send: 4096,
+            };
+            let (socket, _) = open_relay(Addr::new(ip, 0), buffers).unwrap();
+            assert_eq!(mtu_discovery(&socket, ip.is_v6()), libc::IP_PMTUDISC_DONT);
+            set_dont_fragment(socket.as_fd(), ip.is_v6(), true).unwrap();
+            assert_eq!(mtu_discovery(&socket, ip.is_v6()), libc::IP_PMTUDISC_DO);
+            set_dont_fragment(socket.as_fd(), ip.is_v6(), false).unwrap();
+            assert_eq!(mtu_discovery(&socket, ip.is_v6()), libc::IP_PMTUDISC_DONT);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-import { sourceKey } from "@culvert/runtime";
+import { sourceKey } from "./source.ts";
 
 interface Bucket {
   tokens: number;

@@ -1,0 +1,64 @@
+import { Cluster, type RedisOptions as IoRedisOptions, Redis } from "ioredis";
+import type { RedisOptions } from "./options.ts";
+
+export type RedisClient = Redis | Cluster;
+type ClientOptions = Omit<IoRedisOptions, "replyMapping">;
+
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 1000;
+const CONNECT_MS = 5000;
+/** How old a cluster's map of slots gets, in milliseconds. */
+const MAP_MS = 2000;
+
+/** Milliseconds until the next attempt: doubled each time up to a second, without end. */
+function retryDelay(attempt: number): number {
+  return Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10));
+}
+
+/**
+ * A client that connects by itself and for ever. While it is not connected commands are refused at once; those under way
+ * when a connection ends are rejected, not sent again: their callers know what may be done twice.
+ *
+ * @param waits the connection is for commands that wait on the server for up to so many milliseconds
+ */
+export function createClient(options: RedisOptions, waits = 0): RedisClient {
+  const { server, database, username, password, tls } = options;
+  const common: ClientOptions = {
+    protocol: 2,
+    disableClientInfo: true,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls: { ...tls } }),
+    connectTimeout: CONNECT_MS,
+    socketTimeout: options.commandTimeoutMs + waits,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    // A server that was the master until now.
+    reconnectOnError: (error) => error.message.startsWith("READONLY"),
+  };
+  if (server.kind === "cluster") {
+    return new Cluster([...server.nodes], {
+      redisOptions: common,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: retryDelay,
+      slotsRefreshTimeout: options.commandTimeoutMs,
+      slotsRefreshInterval: MAP_MS,
+      // Names stay names: certificates are for them, and their addresses may change.
+      dnsLookup: (address, callback) => callback(null, address),
+    });
+  }
+  const own: ClientOptions = { ...common, db: database, enableOfflineQueue: false, retryStrategy: retryDelay };
+  if (server.kind === "standalone") return new Redis({ ...own, host: server.host, port: server.port });
+  return new Redis({
+    ...own,
+    sentinels: [...server.sentinels],
+    name: server.master,
+    ...(server.username === undefined ? {} : { sentinelUsername: server.username }),
+    ...(server.password === undefined ? {} : { sentinelPassword: server.password }),
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
+    sentinelCommandTimeout: options.commandTimeoutMs,
+    sentinelRetryStrategy: retryDelay,
+    sentinelReconnectStrategy: retryDelay,
+    failoverDetector: true,
+  });
+}

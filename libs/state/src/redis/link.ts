@@ -1,0 +1,204 @@
+import { StoreUnavailable } from "../store-unavailable.ts";
+import { createClient, type RedisClient } from "./client.ts";
+import type { RedisOptions } from "./options.ts";
+import type { Script } from "./script.ts";
+
+export type Health = { readonly up: true } | { readonly up: false; readonly reason: string };
+
+/** Commands that may wait for an answer at once. */
+const MAX_PENDING = 20_000;
+/** Commands of one pipeline: other clients have their turn between two. */
+const MAX_PIPELINE = 200;
+/** Milliseconds between looks at a server that does not do its work. */
+const PROBE_MS = 250;
+/** Errors that say that the server cannot write now, or is not the right one. */
+const UNFIT = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|OOM|BUSY|NOAUTH|UNBLOCKED)\b/;
+
+/**
+ * A connection to Redis that comes back by itself. While Redis does not answer, or cannot write, everything is refused at
+ * once with {@link StoreUnavailable}: nothing queues up.
+ */
+export class RedisLink {
+  /** What all keys begin with. */
+  readonly prefix: string;
+  readonly #options: RedisOptions;
+  readonly #client: RedisClient;
+  readonly #listeners = new Set<(health: Health) => void>();
+  #health: Health = { up: false, reason: "not connected yet" };
+  #problem = "connection lost";
+  #pending = 0;
+  #probe: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: RedisOptions) {
+    this.#options = options;
+    this.prefix = `{${options.prefix}}`;
+    this.#client = createClient(options);
+    this.#client.on("ready", () => void this.#look());
+    this.#client.on("error", (error: Error) => this.#remember(error));
+    this.#client.on("close", () => this.#down(this.#problem));
+    this.#client.on("end", () => this.#down(this.#problem));
+  }
+
+  get health(): Health {
+    return this.#health;
+  }
+
+  /** @returns ends it */
+  onHealthChange(listener: (health: Health) => void): () => void {
+    // A function of its own for each call: one listener may listen twice.
+    const own = (health: Health): void => listener(health);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /** @returns false when Redis does not answer within so many milliseconds */
+  untilUp(ms: number): Promise<boolean> {
+    if (this.#health.up) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const end = (up: boolean): void => {
+        clearTimeout(timer);
+        stop();
+        resolve(up);
+      };
+      const stop = this.onHealthChange(({ up }) => up && end(true));
+      const timer = setTimeout(() => end(false), ms);
+    });
+  }
+
+  /** Runs a script with what all keys begin with, and words. */
+  async run({ lua, sha }: Script, ...words: readonly (string | number)[]): Promise<unknown> {
+    return this.#ask(async (client) => {
+      try {
+        return await client.evalsha(sha, 1, this.prefix, ...words);
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error;
+        return client.eval(lua, 1, this.prefix, ...words);
+      }
+    });
+  }
+
+  /** Runs a script once for each row of words, in their order. */
+  async runAll({ lua, sha }: Script, rows: readonly (readonly (string | number)[])[]): Promise<readonly unknown[]> {
+    const results: unknown[] = [];
+    for (let from = 0; from < rows.length; from += MAX_PIPELINE) {
+      const some = rows.slice(from, from + MAX_PIPELINE);
+      const answers = await this.#ask(async (client) => {
+        const replies = await client.pipeline(some.map((words) => ["evalsha", sha, 1, this.prefix, ...words])).exec();
+        const out: unknown[] = [];
+        for (const [index, [error, reply]] of (replies ?? []).entries()) {
+          if (error === null) out.push(reply);
+          else if (isUnknownScript(error)) out.push(await client.eval(lua, 1, this.prefix, ...(some[index] ?? [])));
+          else throw error;
+        }
+        return out;
+      });
+      results.push(...answers);
+    }
+    return results;
+  }
+
+  /** Runs commands of the client. */
+  command<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    return this.#ask(ask);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#probe);
+    this.#down("closed");
+    this.#listeners.clear();
+    this.#client.disconnect();
+  }
+
+  async #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    if (!this.#health.up) throw new StoreUnavailable(`Redis: ${this.#health.reason}`);
+    if (this.#pending >= MAX_PENDING) throw new StoreUnavailable("Redis: too many commands wait for an answer");
+    this.#pending += 1;
+    try {
+      return await this.#timed(ask);
+    } catch (error) {
+      const problem = messageOf(error);
+      if (isOutage(error)) this.#down(problem);
+      throw new StoreUnavailable(`Redis: ${problem}`, { cause: error });
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  #timed<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    const ms = this.#options.commandTimeoutMs;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Outage(`no answer within ${ms} ms`)), ms);
+      ask(this.#client)
+        .then(resolve, reject)
+        .finally(() => clearTimeout(timer));
+    });
+  }
+
+  /** Whether the server writes. */
+  async #look(): Promise<void> {
+    clearTimeout(this.#probe);
+    if (this.#closed) return;
+    try {
+      await this.#timed((client) => client.set(`${this.prefix}:probe`, "", "PX", 1000));
+      if (!this.#closed) this.#up();
+    } catch (error) {
+      this.#down(messageOf(error));
+    }
+  }
+
+  #remember(error: Error): void {
+    this.#problem = messageOf(error);
+  }
+
+  #up(): void {
+    clearTimeout(this.#probe);
+    this.#problem = "connection lost";
+    if (this.#health.up) return;
+    this.#options.logger?.info({ server: describe(this.#options) }, "Redis answers");
+    this.#tell({ up: true });
+  }
+
+  #down(reason: string): void {
+    if (!this.#closed) {
+      clearTimeout(this.#probe);
+      this.#probe = setTimeout(() => void this.#look(), PROBE_MS);
+    }
+    if (!this.#health.up) {
+      this.#health = { up: false, reason };
+      return;
+    }
+    if (!this.#closed) this.#options.logger?.warn({ server: describe(this.#options), reason }, "Redis does not answer");
+    this.#tell({ up: false, reason });
+  }
+
+  #tell(health: Health): void {
+    this.#health = health;
+    for (const listener of [...this.#listeners]) listener(health);
+  }
+}
+
+/** The server did not answer, or not as one that works. */
+class Outage extends Error {}
+
+function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name !== "ReplyError" || UNFIT.test(error.message);
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("NOSCRIPT");
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message === "" ? error.name : error.message;
+}
+
+function describe({ server }: RedisOptions): string {
+  const name = ({ host, port }: { readonly host: string; readonly port: number }): string => `${host}:${port}`;
+  if (server.kind === "standalone") return name(server);
+  return server.kind === "cluster" ? server.nodes.map(name).join(",") : `${server.master} at a Sentinel`;
+}

@@ -1,0 +1,49 @@
+import { createRedisFleetStore, type FleetStore } from "@culvert/state";
+import { describeFleetStoreContract } from "@culvert/state/contract";
+import { type RedisServer, startRedis, type TcpSwitch, tcpSwitch } from "@culvert/testkit";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll } from "vitest";
+import { shiftTime } from "./support/shift.ts";
+
+let server: RedisServer;
+let admin: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  admin = new Redis({ port: server.port });
+});
+afterAll(async () => {
+  admin?.disconnect();
+  await server?.dispose();
+});
+
+describeFleetStoreContract("Redis", async () => {
+  await admin.flushall();
+  const links = new Map<FleetStore, TcpSwitch>();
+  return {
+    async connect() {
+      const link = await tcpSwitch(server.port);
+      const store = createRedisFleetStore({
+        server: { kind: "standalone", host: "127.0.0.1", port: link.port },
+        database: 0,
+        prefix: "culvert",
+        commandTimeoutMs: 2000,
+      });
+      links.set(store, link);
+      await store.untilUp(5000);
+      return store;
+    },
+    async setConnected(store, connected) {
+      links.get(store)?.set(connected ? "open" : "cut");
+    },
+    elapse: (ms) => shiftTime(admin, "culvert", ms),
+    async flush() {
+      await admin.flushall();
+    },
+    async dispose() {
+      for (const [store, link] of links) {
+        await store.close();
+        await link.close();
+      }
+    },
+  };
+});

@@ -1,0 +1,150 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { TestCertificate } from "./certificate.ts";
+
+export interface RedisServerOptions {
+  /** Further words of the command: `--appendonly yes`, `--user ...`, `--replicaof ...`. Nothing is written to disk unless asked. */
+  readonly args?: readonly string[];
+  /** Lines of a configuration file, which Redis may write to: a Sentinel's. */
+  readonly config?: readonly string[];
+  /** TLS only, with this certificate. */
+  readonly tls?: TestCertificate;
+  /** Default: a free one. */
+  readonly port?: number;
+}
+
+/** A redis-server process on 127.0.0.1: a server, a node of a cluster, or a Sentinel. */
+export interface RedisServer {
+  readonly port: number;
+  /** `127.0.0.1:port`. */
+  readonly address: string;
+  /** `redis://127.0.0.1:port`, or rediss. */
+  readonly url: string;
+  /** Runs a command. Resolves to what redis-cli prints. */
+  command(...words: readonly string[]): Promise<string>;
+  /** Ends the process: by default as a crash does. Its files stay. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again on its port and its files. */
+  start(): Promise<void>;
+  /** Sends it a signal: SIGSTOP, SIGCONT. */
+  signal(signal: NodeJS.Signals): void;
+  /** Ends the process and removes its files. */
+  dispose(): Promise<void>;
+}
+
+const START_MS = 10_000;
+const PORT_ATTEMPTS = 5;
+const READY = /Ready to accept connections|Sentinel ID is/;
+const run = promisify(execFile);
+
+/** Starts a real redis-server. Rejects with what it wrote when it does not come up. */
+export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), "culvert-redis-"));
+  let child: ChildProcess | undefined;
+  let port = options.port ?? 0;
+
+  const command = async (...words: readonly string[]): Promise<string> => {
+    const tls = options.tls === undefined ? [] : ["--tls", "--cacert", options.tls.certFile];
+    const { stdout } = await run("redis-cli", ["-h", "127.0.0.1", "-p", String(port), ...tls, ...words]);
+    return stdout.trim();
+  };
+  const start = async (): Promise<void> => {
+    child = spawn("redis-server", wordsOf(options, folder, port), { stdio: ["ignore", "pipe", "pipe"] });
+    await ready(child);
+  };
+  const stop = async (signal: NodeJS.Signals = "SIGKILL"): Promise<void> => {
+    const ending = child;
+    child = undefined;
+    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
+    const exit = new Promise((resolve) => ending.once("exit", resolve));
+    ending.kill("SIGCONT");
+    ending.kill(signal);
+    await exit;
+  };
+  const dispose = async (): Promise<void> => {
+    await stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  for (let attempt = 1; ; attempt++) {
+    if (options.port === undefined) port = await freePort();
+    try {
+      await start();
+      break;
+    } catch (error) {
+      await stop();
+      // Redis cannot choose a port by itself: another process may have taken it meanwhile.
+      const taken = String(error).includes("Address already in use");
+      if (taken && options.port === undefined && attempt < PORT_ATTEMPTS) continue;
+      await dispose();
+      throw error;
+    }
+  }
+  const address = `127.0.0.1:${port}`;
+  return {
+    port,
+    address,
+    url: `${options.tls === undefined ? "redis" : "rediss"}://${address}`,
+    command,
+    stop,
+    start,
+    signal: (signal) => void child?.kill(signal),
+    dispose,
+  };
+}
+
+function wordsOf({ args = [], config, tls }: RedisServerOptions, folder: string, port: number): string[] {
+  const words: string[] = [];
+  if (config !== undefined) {
+    const file = join(folder, "redis.conf");
+    writeFileSync(file, `${config.join("\n")}\n`, { flag: "a" });
+    words.push(file);
+  }
+  words.push("--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no");
+  if (tls === undefined) words.push("--port", String(port));
+  else {
+    words.push("--port", "0", "--tls-port", String(port), "--tls-auth-clients", "no");
+    words.push("--tls-cert-file", tls.certFile, "--tls-key-file", tls.keyFile, "--tls-ca-cert-file", tls.certFile);
+  }
+  return [...words, ...args];
+}
+
+/** A port of 127.0.0.1 that nothing has just now, and that is low enough to have a cluster's second port beside it. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer();
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject).listen(0, "127.0.0.1", resolve);
+    });
+    const address = server.address();
+    await new Promise((resolve) => server.close(resolve));
+    if (typeof address === "object" && address !== null && address.port < 55_000) return address.port;
+  }
+}
+
+function ready(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let written = "";
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      reject(new Error(`redis-server ${why}: install the Debian package 'redis-server'?\n${written}`));
+    };
+    const timer = setTimeout(() => fail(`is not ready after ${START_MS} ms`), START_MS);
+    child.once("error", (error) => fail(`cannot be started (${error.message})`));
+    child.once("exit", (code, signal) => fail(`ended (${code ?? signal})`));
+    const read = (text: string): void => {
+      if (written.length < 65_536) written += text;
+      if (!READY.test(written)) return;
+      clearTimeout(timer);
+      child.removeAllListeners("exit");
+      resolve();
+    };
+    child.stdout?.setEncoding("utf8").on("data", read);
+    child.stderr?.setEncoding("utf8").on("data", read);
+  });
+}

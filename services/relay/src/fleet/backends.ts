@@ -1,0 +1,31 @@
+import { readNatsAccess, readRedisAccess } from "@culvert/config";
+import { createNatsBus, createNatsUsageLog, type EventBus, type UsageLog } from "@culvert/events";
+import { createRedisFleetStore, type FleetStore } from "@culvert/state";
+import type { Logger } from "@culvert/telemetry";
+import type { FleetConfig } from "./config.ts";
+
+/** Where a fleet keeps what it shares. */
+export interface FleetBackends {
+  readonly store: FleetStore;
+  readonly bus: EventBus | undefined;
+  readonly usage: UsageLog | undefined;
+}
+
+export interface GivenBackends {
+  readonly store?: FleetStore;
+  readonly bus?: EventBus;
+  readonly usage?: UsageLog;
+}
+
+/** Connects to Redis and NATS, unless something else is given in their place. Never fails for the network. */
+export function openBackends(
+  { redis, nats }: FleetConfig,
+  given: GivenBackends,
+  { name, logger }: { readonly name: string; readonly logger: Logger },
+): FleetBackends {
+  const store = given.store ?? createRedisFleetStore({ ...readRedisAccess("relay.fleet.redis", redis), logger });
+  if (given.bus !== undefined || nats === undefined) return { store, bus: given.bus, usage: given.usage };
+  const bus = createNatsBus({ ...readNatsAccess("relay.fleet.nats", nats), name });
+  bus.onError((error, subject) => logger.warn({ err: error, subject }, "what came over NATS was not handled"));
+  return { store, bus, usage: given.usage ?? createNatsUsageLog(bus) };
+}

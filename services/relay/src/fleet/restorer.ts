@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LeaseNumber } from "@culvert/fleet";
+import type { AllocationRecord, FleetStore } from "@culvert/state";
+import type { Logger } from "@culvert/telemetry";
+import type { RestoreFailure } from "@culvert/turn";
+import type { ControlLoop } from "../control-loop.ts";
+import type { FleetTime } from "./fleet-time.ts";
+import type { FleetListener, Frontends } from "./frontends.ts";
+import { snapshotOf } from "./records.ts";
+import type { SlotTable } from "./slot-table.ts";
+
+const RETRY_MS = 250;
+
+export interface RestorerOptions {
+  readonly store: FleetStore;
+  readonly loop: Pick<ControlLoop, "run">;
+  readonly slots: SlotTable;
+  readonly frontends: Frontends;
+  readonly time: FleetTime;
+  readonly logger: Logger;
+  /** Opens a listener for clients of another relay whose address is on this host now; undefined: it is not. */
+  readonly openListener: (record: AllocationRecord) => Promise<FleetListener | undefined>;
+  /** All records of the slot were read. */
+  readonly onRead: (slot: string) => void;
+}
+
+export interface RestoreCounters {
+  restored: number;
+  readonly failed: Map<RestoreFailure, number>;
+  /** Of the last slot, from its records' first byte to its last allocation's start. */
+  seconds: number;
+}
+
+/** Carries on with what lives in the slots that this relay takes. */
+export class Restorer {
+  readonly counters: RestoreCounters = { restored: 0, failed: new Map(), seconds: 0 };
+  readonly #options: RestorerOptions;
+  /** Records by id, while they are being restored: what to do about those that fail. */
+  readonly #underWay = new Map<string, AllocationRecord>();
+  /** Records of a dual-stack allocation whose other slot is not held yet. */
+  readonly #waiting = new Map<string, AllocationRecord>();
+  #stopped = false;
+
+  constructor(options: RestorerOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the slot's records, and asks again where the store does not answer, as long as the slot is held. */
+  async restore(slot: string, lease: LeaseNumber): Promise<void> {
+    const { store, slots, logger, onRead } = this.#options;
+    const began = performance.now();
+    const holds = (): boolean => !this.#stopped && slots.leaseOf(slot) === lease;
+    while (holds()) {
+      try {
+        let read = 0;
+        for await (const page of store.recordsOf(slot)) {
+          if (!holds()) return;
+          read += page.length;
+          await this.#startAll(page);
+        }
+        this.#startAll([...this.#waiting.values()]);
+        this.counters.seconds = (performance.now() - began) / 1000;
+        if (read > 0) logger.info({ slot, records: read, seconds: this.counters.seconds }, "slot restored");
+        onRead(slot);
+        return;
+      } catch (error) {
+        logger.warn({ err: error, slot }, "records not read; tried again");
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  restored(record: string): void {
+    this.counters.restored++;
+    this.#underWay.delete(record);
+  }
+
+  /** Returns the record, if the failure says that the allocation is over. */
+  failed(id: string, reason: RestoreFailure): AllocationRecord | undefined {
+    this.counters.failed.set(reason, (this.counters.failed.get(reason) ?? 0) + 1);
+    const record = this.#underWay.get(id);
+    this.#underWay.delete(id);
+    return reason === "revoked" ? record : undefined;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #startAll(records: readonly AllocationRecord[]): Promise<void> {
+    const { frontends, loop, slots, time } = this.#options;
+    for (const record of records) {
+      if (frontends.find(record.transport, record.frontend, record.listener) === undefined) {
+        await this.#options.openListener(record);
+      }
+    }
+    loop.run((turn, now) => {
+      for (const record of records) {
+        if (turn.find(record.id) !== undefined || this.#underWay.has(record.id)) continue;
+        if (!record.slots.every((slot) => slots.has(slot))) {
+          this.#waiting.set(record.id, record);
+          continue;
+        }
+        this.#waiting.delete(record.id);
+        const snapshot = snapshotOf(record, { frontends, offset: time.offset });
+        if (snapshot === undefined) {
+          this.failed(record.id, "unknown-listener");
+          continue;
+        }
+        this.#underWay.set(record.id, record);
+        turn.restore(snapshot, now);
+      }
+    });
+  }
+}

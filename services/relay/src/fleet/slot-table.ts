@@ -1,0 +1,82 @@
+import { type LeaseNumber, parseSlot, type SlotName } from "@culvert/fleet";
+import type { SlotConfig } from "@culvert/turn";
+import type { RelayAddress } from "../config.ts";
+
+interface Entry {
+  readonly config: SlotConfig;
+  lapsed: boolean;
+  /** Its records were read: what is free now is free indeed. */
+  restored: boolean;
+  /** It is being handed over. */
+  closing: boolean;
+}
+
+/** The slots held, as the TURN server is told them. */
+export class SlotTable {
+  readonly #localIps: ReadonlyMap<string, string>;
+  readonly #entries = new Map<SlotName, Entry>();
+
+  /** @param addresses the relay's own: a slot's IP is the external one, sockets are bound to the local one */
+  constructor(addresses: readonly RelayAddress[]) {
+    this.#localIps = new Map(addresses.map(({ ip, external = ip }) => [external, ip]));
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Those whose lease holds. */
+  get live(): number {
+    return [...this.#entries.values()].filter(({ lapsed }) => !lapsed).length;
+  }
+
+  /** Slots whose records are not all read. */
+  get restoring(): number {
+    return [...this.#entries.values()].filter(({ restored }) => !restored).length;
+  }
+
+  /** Ports in slots that take new allocations. */
+  get ports(): number {
+    return [...this.#entries.values()]
+      .filter(isOpen)
+      .reduce((sum, { config: { ports } }) => sum + ports.max - ports.min + 1, 0);
+  }
+
+  add(slot: SlotName, lease: LeaseNumber): void {
+    const range = parseSlot(slot);
+    if (range === undefined) return;
+    const { ip: external, min, max } = range;
+    const config = { slot, lease, ip: this.#localIps.get(external) ?? external, external, ports: { min, max } };
+    this.#entries.set(slot, { config, lapsed: false, restored: false, closing: false });
+  }
+
+  /** Nothing when the slot is held under another lease by now. */
+  remove(slot: SlotName, lease: LeaseNumber): void {
+    if (this.#entries.get(slot)?.config.lease === lease) this.#entries.delete(slot);
+  }
+
+  leaseOf(slot: SlotName): LeaseNumber | undefined {
+    return this.#entries.get(slot)?.config.lease;
+  }
+
+  mark(slot: SlotName, what: Partial<Pick<Entry, "lapsed" | "restored" | "closing">>): void {
+    const entry = this.#entries.get(slot);
+    if (entry !== undefined) Object.assign(entry, what);
+  }
+
+  has(slot: SlotName): boolean {
+    return this.#entries.has(slot);
+  }
+
+  names(): readonly SlotName[] {
+    return [...this.#entries.keys()];
+  }
+
+  configs(): readonly SlotConfig[] {
+    return [...this.#entries.values()].map((entry) => ({ ...entry.config, open: isOpen(entry) }));
+  }
+}
+
+function isOpen({ lapsed, restored, closing }: Entry): boolean {
+  return restored && !lapsed && !closing;
+}

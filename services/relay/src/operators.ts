@@ -1,0 +1,37 @@
+import { readGrpcServerTls } from "@culvert/config";
+import type { Clock } from "@culvert/dataplane";
+import { FailureLimiter } from "@culvert/runtime";
+import type { Logger } from "@culvert/telemetry";
+import { createAdminServer } from "./adapters/relay-admin.ts";
+import type { RelayAdmin } from "./admin.ts";
+import type { AdminConfig } from "./config.ts";
+
+export interface OperatorsOptions {
+  readonly config: AdminConfig;
+  readonly admin: RelayAdmin;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onFailure: () => void;
+  readonly onClose: (close: () => Promise<void>) => void;
+}
+
+/** Serves operators over gRPC. Rejects with a ListenError of one line. */
+export async function serveOperators(
+  options: OperatorsOptions,
+): Promise<{ readonly host: string; readonly port: number }> {
+  const { config, admin, clock, logger, onFailure, onClose } = options;
+  const server = createAdminServer({
+    host: config.host,
+    port: config.port,
+    tls: config.tls && readGrpcServerTls("relay.grpc.tls", config.tls),
+    token: config.token,
+    admin,
+    clock,
+    failures: new FailureLimiter({ burst: 10, perMinute: 10, maxSources: 20_000 }),
+    onFailure,
+    logger,
+  });
+  const address = await server.listen();
+  onClose(() => server.close());
+  return address;
+}

@@ -1,0 +1,94 @@
+import { expect, test, vi } from "vitest";
+import { launchRelay, served, settled, startFleet, startFleetRelay } from "./fleet-harness.ts";
+import { bytes, inbox, startPeer } from "./harness.ts";
+
+const [A, B] = ["127.81.4.1", "127.81.4.2"];
+
+test("a relay cut off from the store, while another reaches it, stops relaying by itself and goes on when it is back", async () => {
+  const fleet = startFleet();
+  const a = await startFleetRelay(fleet, { identity: "relay-a", ip: A });
+  await startFleetRelay(fleet, { identity: "relay-b", ip: B });
+  const peer = await startPeer();
+  const client = await a.connect("udp");
+  const data = inbox(client);
+  await client.allocate();
+  await client.channelBind(peer.address);
+  await settled();
+  fleet.setConnected(a.store, false);
+  await vi.waitFor(async () => expect(await a.metric("culvert_relay_slots_held")).toBe(0), { timeout: 3_000 });
+  const heard = peer.received.length;
+  client.send(peer.address, bytes("fenced"));
+  await expect.poll(() => a.metric("culvert_relay_data_plane_dropped_total", { reason: "fenced" })).toBeGreaterThan(0);
+  expect(peer.received).toHaveLength(heard);
+  expect(a.service.ready().ready).toBe(true);
+
+  fleet.setConnected(a.store, true);
+  await vi.waitFor(async () => expect(await a.metric("culvert_relay_slots_held")).toBe(2), { timeout: 3_000 });
+  client.send(peer.address, bytes("again"));
+  expect((await data.next()).text).toBe("echo:again");
+});
+
+test("while the store is down for all, live traffic goes on, allocations are granted, and all is written afterwards", async () => {
+  const fleet = startFleet();
+  const relays = await Promise.all([
+    startFleetRelay(fleet, { identity: "relay-a", ip: A }),
+    startFleetRelay(fleet, { identity: "relay-b", ip: B }),
+  ]);
+  const [a] = relays;
+  const peer = await startPeer();
+  const client = await a.connect("udp");
+  const data = inbox(client);
+  await client.allocate();
+  await client.channelBind(peer.address);
+  await settled();
+  for (const { store } of relays) fleet.setConnected(store, false);
+  const other = await a.connect("udp");
+  await other.allocate();
+  for (let sent = 0; sent < 20; sent++) {
+    client.send(peer.address, bytes(`${sent}`));
+    expect((await data.next()).text).toBe(`echo:${sent}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  expect(await a.metric("culvert_relay_slots_total", { event: "lapsed" })).toBe(0);
+  for (const { store } of relays) fleet.setConnected(store, true);
+  await expect
+    .poll(async () => (await a.store.list({ identity: "relay-a" }, { limit: 10 })).records.length, { timeout: 3_000 })
+    .toBe(2);
+});
+
+test("where the policy says so, nothing is granted while the store is down", async () => {
+  const fleet = startFleet();
+  const a = await startFleetRelay(fleet, { identity: "relay-a", ip: A, fleet: { onStateLoss: "refuse" } });
+  fleet.setConnected(a.store, false);
+  const client = await a.connect("udp");
+  await expect(client.allocate()).rejects.toMatchObject({ code: 500 });
+});
+
+test("after the store was emptied the relay publishes all that lives", async () => {
+  const fleet = startFleet();
+  const a = await startFleetRelay(fleet, { identity: "relay-a", ip: A });
+  const clients = await Promise.all(Array.from({ length: 5 }, () => a.connect("udp")));
+  for (const client of clients) await client.allocate();
+  fleet.flush();
+  const records = async (): Promise<number> => (await a.store.list({}, { limit: 100 })).records.length;
+  await expect.poll(records, { timeout: 5_000 }).toBe(5);
+  expect(a.service.allocations()).toBe(5);
+});
+
+test("without the store the relay starts, says what it waits for, and stops when told", async () => {
+  const fleet = startFleet();
+  const probe = await launchRelay(fleet, { identity: "relay-a", ip: A });
+  await served(probe);
+  await probe.service.stop();
+  const down = await launchRelay({ ...fleet, connect: () => cutOff(fleet) }, { identity: "relay-a", ip: A });
+  expect(down.service.ready()).toMatchObject({ ready: false, checks: { fleet: "waits for Redis" } });
+  fleet.setConnected(down.store, true);
+  await served(down);
+  await down.service.stop();
+});
+
+function cutOff(fleet: ReturnType<typeof startFleet>) {
+  const store = fleet.connect();
+  fleet.setConnected(store, false);
+  return store;
+}
