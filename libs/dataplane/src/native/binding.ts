@@ -73,8 +73,8 @@ export interface NativePlane {
   forgetClient(listener: number, remote: Uint8Array): void;
   takeEvents(): Buffer;
   /**
-   * Packets and bytes to peers, packets and bytes to clients, messages handed up, Binding requests answered, packets
-   * and bytes sent and received over the mesh, what was dropped by the first of `DROP_REASONS` in their order, and last the
+   * Packets and bytes to peers, packets and bytes to clients, messages handed up, Binding requests answered, what was
+   * dropped by the first of `DROP_REASONS` in their order, packets and bytes sent and received over the mesh, and last the
    * relays that are open, the members of the mesh that are registered, and the clients that others own.
    */
   counters(): number[];

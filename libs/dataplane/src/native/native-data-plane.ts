@@ -51,9 +51,10 @@ export interface NativeDataPlaneOptions extends Partial<DataPlaneLimits> {
 /** For clients of a listener that is not open. */
 const NO_LISTENER = 0xffff_ffff;
 /** Totals of the addon before what was dropped. */
-const FIRST_DROP = 10;
-/** And after it: relays, members of the mesh, foreign clients. */
-const HELD = 3;
+const FIRST_DROP = 6;
+/** And after it: packets and bytes sent and received over the mesh; relays, members of the mesh, foreign clients. */
+const MESH = -7;
+const HELD = -3;
 
 interface OpenListener {
   readonly id: ListenerId;
@@ -168,11 +169,12 @@ class NativeDataPlane implements DataPlane, EventHandlers {
 
   counters(): DataPlaneCounters {
     const native = this.#last ?? this.#plane.counters();
+    const [packetsSent = 0, bytesSent = 0, packetsReceived = 0, bytesReceived = 0] = native.slice(MESH, HELD);
     const closed = this.#last !== undefined;
-    const [relays = 0, peers = 0, foreignClients = 0] = closed ? [] : native.slice(-HELD);
+    const [relays = 0, peers = 0, foreignClients = 0] = closed ? [] : native.slice(HELD);
     const { packetsToPeers, bytesToPeers, packetsToClients, bytesToClients, slowPath } = this.#tally;
     const dropped = { ...this.#tally.dropped };
-    for (const [index, count] of native.slice(FIRST_DROP, -HELD).entries()) {
+    for (const [index, count] of native.slice(FIRST_DROP, MESH).entries()) {
       const reason = DROP_REASONS[index];
       if (reason !== undefined) dropped[reason] += count;
     }
@@ -188,10 +190,10 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       relays,
       streams: this.#admission.open,
       mesh: {
-        packetsSent: of(6),
-        bytesSent: of(7),
-        packetsReceived: of(8),
-        bytesReceived: of(9),
+        packetsSent,
+        bytesSent,
+        packetsReceived,
+        bytesReceived,
         peers,
         foreignClients,
       },

@@ -220,7 +220,10 @@ fn mesh_options(spec: &MeshSpec) -> Option<MeshOptions> {
         [name, listener, family] => Some((*name, *listener, *family == 6)),
         _ => None,
     });
-    let shared_ips = spec.shared_ips.chunks(IP_LEN).map(|packed| Ip::unpack(packed.try_into().ok()?));
+    let shared_ips = spec
+        .shared_ips
+        .chunks(IP_LEN)
+        .map(|packed| Ip::unpack(packed.try_into().ok()?));
     Some(MeshOptions {
         local: addr(&spec.local).ok()?,
         instance: spec.instance.as_ref().try_into().ok()?,

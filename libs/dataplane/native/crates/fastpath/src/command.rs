@@ -53,13 +53,13 @@ pub enum Command<'a> {
         peer: f64,
         instance: Instance,
         addr: Addr,
-        keys: Box<[SealKey]>,
+        keys: PackedKeys<'a>,
     },
     MeshPeerGone {
         peer: f64,
     },
     MeshKeys {
-        keys: Box<[SealKey]>,
+        keys: PackedKeys<'a>,
     },
     MeshSend {
         peer: f64,
@@ -88,6 +88,18 @@ pub enum Command<'a> {
         ip: Ip,
         ports: (u16, u16),
     },
+}
+
+/// Keys of the mesh: each its id, then itself.
+#[derive(Clone, Copy)]
+pub struct PackedKeys<'a>(pub &'a [u8]);
+
+impl PackedKeys<'_> {
+    pub fn unpack(self) -> Box<[SealKey]> {
+        let keys = self.0.chunks_exact(1 + KEY);
+        keys.filter_map(|packed| SealKey::new(packed[0], packed[1..].first_chunk()?))
+            .collect()
+    }
 }
 
 /// Commands that are not packed as they are to be: the two sides are not of one version.
@@ -215,9 +227,11 @@ impl<'a> Commands<'a> {
         Some(Some(counters).filter(|counters| !counters.iter().any(|counter| counter.is_nan())))
     }
 
-    fn keys(&mut self) -> Option<Box<[SealKey]>> {
-        let count = self.u8()?;
-        (0..count).map(|_| SealKey::new(self.u8()?, self.array::<KEY>()?)).collect()
+    fn keys(&mut self) -> Option<PackedKeys<'a>> {
+        let length = usize::from(self.u8()?) * (1 + KEY);
+        let (keys, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(PackedKeys(keys))
     }
 
     fn permission(&mut self) -> Option<Permission> {

@@ -28,13 +28,13 @@ const PACKETS_TO_CLIENTS: usize = 2;
 const BYTES_TO_CLIENTS: usize = 3;
 const SLOW_PATH: usize = 4;
 const BINDINGS: usize = 5;
-const MESH_SENT: usize = 6;
-const MESH_RECEIVED: usize = 8;
-const FIRST_DROP: usize = 10;
+const FIRST_DROP: usize = 6;
+const MESH_SENT: usize = FIRST_DROP + DROPS;
+const MESH_RECEIVED: usize = MESH_SENT + 2;
 
 /// How many totals there are: packets and bytes to peers, packets and bytes to clients, messages handed up, Binding
-/// requests answered, packets and bytes sent and received over the mesh, then what was dropped by reason.
-pub const COUNTERS: usize = FIRST_DROP + DROPS;
+/// requests answered, what was dropped by reason, then packets and bytes sent and received over the mesh.
+pub const COUNTERS: usize = MESH_RECEIVED + 2;
 
 /// Of one thread. Only that thread writes; any may read.
 #[repr(align(128))]

@@ -404,7 +404,9 @@ fn assign(state: &mut State, relay: f64, allocation: Allocation, now: f64) {
     let State { table, mesh, .. } = state;
     let client = allocation.client;
     if let (Some(first), Some(mesh)) = (table.assign(relay, allocation, now), mesh) {
-        first.via.store(PeerRef::bits(mesh.path(client, now)), Ordering::Relaxed);
+        first
+            .via
+            .store(PeerRef::bits(mesh.path(client, now)), Ordering::Relaxed);
     }
 }
 

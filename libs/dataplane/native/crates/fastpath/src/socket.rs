@@ -144,7 +144,12 @@ fn local_addr(socket: BorrowedFd<'_>) -> io::Result<Addr> {
     name.addr().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-pub fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the option's value is one int, which is what the pointer and the length say.
     let result = unsafe {
         libc::setsockopt(

@@ -337,8 +337,9 @@ impl Table {
 
     /// Brings the relay under a lease, or out of one.
     pub fn put_under(&mut self, relay: f64, lease: Option<f64>) {
+        let Some(slot) = self.slot(relay) else { return };
         let lease = lease.map(|id| Arc::clone(self.leases.entry(id.to_bits()).or_default()));
-        if let Some(relay) = self.slot(relay).and_then(|slot| self.relay_mut(slot)) {
+        if let Some(relay) = self.relay_mut(slot) {
             relay.lease = lease;
         }
     }
@@ -425,7 +426,10 @@ impl Table {
             self.detach(displaced);
         }
         let other = self.relay_of(client, !v6).and_then(|slot| self.relay(slot));
-        let (first, via) = (other.is_none(), other.map_or(0, |relay| relay.via.load(Ordering::Relaxed)));
+        let (first, via) = (
+            other.is_none(),
+            other.map_or(0, |relay| relay.via.load(Ordering::Relaxed)),
+        );
         *self.clients.entry(client).or_default().relay_mut(v6) = Some(slot);
         let relay = self.relay_mut(slot)?;
         relay.client = Some(client);

@@ -66,6 +66,7 @@ fn world(workers: usize) -> World {
             &[3u8][..],
             &RELAY.to_le_bytes(),
             &address(port),
+            &[f64::NAN.to_le_bytes(); 5].concat(),
             &[5],
             &RELAY.to_le_bytes(),
             &number.to_le_bytes(),

@@ -198,7 +198,10 @@ mod tests {
                 assert_eq!(Frame::read(&head.bytes()[..length]), None);
             }
         }
-        assert_eq!(Frame::read(Head::control().bytes()), Some(Frame::Control { data: 1..1 }));
+        assert_eq!(
+            Frame::read(Head::control().bytes()),
+            Some(Frame::Control { data: 1..1 })
+        );
         for bytes in [&[][..], &[0], &[5, 0], &[0x84]] {
             assert_eq!(Frame::read(bytes), None);
         }

@@ -121,7 +121,9 @@ impl Mesh {
         Ok(Self {
             sockets,
             steering: None,
-            counters: (0..=workers.min(WORKERS - 1)).map(|_| Counter(AtomicU64::new(first))).collect(),
+            counters: (0..=workers.min(WORKERS - 1))
+                .map(|_| Counter(AtomicU64::new(first)))
+                .collect(),
             peers: Vec::new(),
             by_id: Map::default(),
             by_sender: Map::default(),
@@ -250,7 +252,10 @@ impl Mesh {
         let peer = self.by_sender.get(&header.sender).and_then(|peer| self.peer(*peer));
         let peer = peer.ok_or(Drop::MeshUnknown)?;
         let window = &peer.windows[usize::from(header.worker)];
-        if window.get().is_some_and(|window| !lock(window).is_fresh(header.counter)) {
+        if window
+            .get()
+            .is_some_and(|window| !lock(window).is_fresh(header.counter))
+        {
             return Err(Drop::MeshReplay);
         }
         let mut keys = peer.keys.iter().filter(|key| key.id == header.key_id);
@@ -335,9 +340,8 @@ impl Mesh {
     /// Who serves a relayed address that is not served here.
     pub fn server_of(&self, relayed: Addr, now: f64) -> Option<&Peer> {
         let mut all = self.foreign_ports.iter();
-        let found = all.find(|one| {
-            one.ip == relayed.ip && (one.min..=one.max).contains(&relayed.port) && one.deadline > now
-        })?;
+        let found =
+            all.find(|one| one.ip == relayed.ip && (one.min..=one.max).contains(&relayed.port) && one.deadline > now)?;
         self.peer(found.peer)
     }
 
@@ -360,14 +364,7 @@ impl Mesh {
     }
 
     /// Looks at what the table says to a client's message, with the other relays in mind.
-    pub fn look(
-        &self,
-        table: &Table,
-        client: Tuple,
-        decision: FromClient,
-        via: Option<&Peer>,
-        now: f64,
-    ) -> FromClient {
+    pub fn look(&self, table: &Table, client: Tuple, decision: FromClient, via: Option<&Peer>, now: f64) -> FromClient {
         let decision = match decision {
             // Another relay may own the client.
             FromClient::Drop(Drop::NoAllocation, None) if !table.owns_relay(client) => FromClient::Up,

@@ -35,7 +35,9 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.entries.insert(key, (self.next, value));
         self.order.push_back((self.next, key));
         while self.entries.len() > self.limit {
-            let Some((number, key)) = self.order.pop_front() else { break };
+            let Some((number, key)) = self.order.pop_front() else {
+                break;
+            };
             if self.is_current(number, &key) {
                 self.entries.remove(&key);
             }
@@ -67,7 +69,10 @@ mod tests {
         recent.set('b', 2);
         recent.set('a', 3);
         recent.set('c', 4);
-        assert_eq!((recent.get(&'a'), recent.get(&'b'), recent.get(&'c')), (Some(&3), None, Some(&4)));
+        assert_eq!(
+            (recent.get(&'a'), recent.get(&'b'), recent.get(&'c')),
+            (Some(&3), None, Some(&4))
+        );
         recent.remove(&'a');
         recent.set('d', 5);
         assert_eq!((recent.len(), recent.get(&'c')), (2, Some(&4)));

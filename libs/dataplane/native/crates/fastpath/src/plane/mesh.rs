@@ -64,7 +64,10 @@ impl FastPath {
     /// Members that are registered, and clients that others own.
     pub fn mesh_totals(&self) -> (usize, usize) {
         let state = self.shared.read();
-        state.mesh.as_ref().map_or((0, 0), |mesh| (mesh.peers(), mesh.foreign_clients()))
+        state
+            .mesh
+            .as_ref()
+            .map_or((0, 0), |mesh| (mesh.peers(), mesh.foreign_clients()))
     }
 
     pub(super) fn carry_out_mesh(&self, state: &mut State, command: Command<'_>, now: f64) {
@@ -76,14 +79,14 @@ impl FastPath {
                 addr,
                 keys,
             } => {
-                mesh.register(peer, instance, addr, keys);
+                mesh.register(peer, instance, addr, keys.unpack());
                 state.table.bar(mesh.addresses());
             }
             Command::MeshPeerGone { peer } => {
                 mesh.forget(peer);
                 state.table.bar(mesh.addresses());
             }
-            Command::MeshKeys { keys } => mesh.set_keys(keys),
+            Command::MeshKeys { keys } => mesh.set_keys(keys.unpack()),
             Command::MeshSend { peer, bytes } => {
                 let result = self.send_sealed(state, peer, &Head::control(), bytes);
                 self.count(result);
@@ -140,7 +143,14 @@ impl FastPath {
         bytes: &[u8],
     ) -> Result<(), Drop> {
         let mut outbox = Outbox::default();
-        push_sealed(&mut outbox, (mesh, self.polls.len()), peer, head, &[bytes], For::default())?;
+        push_sealed(
+            &mut outbox,
+            (mesh, self.polls.len()),
+            peer,
+            head,
+            &[bytes],
+            For::default(),
+        )?;
         outbox.send(mesh.sockets[0].as_fd(), 0, &[], |message, outcome| {
             count_to_mesh(&state.table, self.own_tally(), message, outcome);
         });

@@ -153,7 +153,10 @@ impl Worker {
         }
         // Whose streams end here is not known to this thread.
         let bytes = &self.receiver.buffers()[at..at + length];
-        let handed = self.shared.events.via_mesh(client.listener, client.remote, via.id, bytes);
+        let handed = self
+            .shared
+            .events
+            .via_mesh(client.listener, client.remote, via.id, bytes);
         handed.then_some(()).ok_or(Drop::BackPressure)
     }
 
@@ -219,7 +222,15 @@ impl Worker {
     }
 
     /// A message of a client that another relay owns.
-    pub(super) fn forward(&mut self, mesh: &Mesh, owner: (&Peer, u32), client: Tuple, tos: u8, at: usize, length: usize) {
+    pub(super) fn forward(
+        &mut self,
+        mesh: &Mesh,
+        owner: (&Peer, u32),
+        client: Tuple,
+        tos: u8,
+        at: usize,
+        length: usize,
+    ) {
         let (peer, frontend) = owner;
         let result = push_sealed(
             &mut self.to_mesh,
@@ -269,7 +280,11 @@ impl Worker {
             (mesh, self.index),
             peer,
             &Head::client(ClientFrame::Reply, frontend, client.remote),
-            &[&header[..end], &self.receiver.buffers()[at..at + length], &[0; 3][..padding]],
+            &[
+                &header[..end],
+                &self.receiver.buffers()[at..at + length],
+                &[0; 3][..padding],
+            ],
             cause,
         )
     }
@@ -284,9 +299,10 @@ impl Worker {
                 drop_fenced(&self.to_mesh, &state.table, tally);
             } else {
                 let socket = mesh.sockets[self.index].as_fd();
-                self.to_mesh.send(socket, 0, self.receiver.buffers(), |message, outcome| {
-                    count_to_mesh(&state.table, tally, message, outcome);
-                });
+                self.to_mesh
+                    .send(socket, 0, self.receiver.buffers(), |message, outcome| {
+                        count_to_mesh(&state.table, tally, message, outcome);
+                    });
             }
         }
         self.to_mesh.clear();
