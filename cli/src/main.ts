@@ -1,8 +1,10 @@
 import { formatTurnUri, parseTurnUri } from "@culvert/stun";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { type ApiAccess, issueCredentials } from "./api.ts";
+import { wholeNumber } from "./numbers.ts";
 import { type PingReport, pingTurn } from "./ping-turn.ts";
 import { readReadyFile } from "./ready-file.ts";
+import { addAllocations, addRelays } from "./relays.ts";
 import { SERVICES } from "./services.ts";
 import type { Step } from "./steps.ts";
 
@@ -24,6 +26,8 @@ export async function main(args: readonly string[]): Promise<void> {
   for (const [name, { description }] of Object.entries(SERVICES)) program.command(name).description(description);
   addCredentials(program);
   addPing(program);
+  addRelays(program);
+  addAllocations(program);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
@@ -35,16 +39,6 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = 1;
   }
 }
-
-const number =
-  (min: number, max: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}.`);
-    }
-    return value;
-  };
 
 interface AccessOptions {
   readyFile?: string;
@@ -79,7 +73,7 @@ function addCredentials(program: Command): void {
   withAccess(credentials.command("issue"))
     .description("issue credentials; prints iceServers for RTCPeerConnection as JSON")
     .option("--user <id>", "the user they are for")
-    .option("--ttl <seconds>", "lifetime", number(1, 172_800), 3600)
+    .option("--ttl <seconds>", "lifetime", wholeNumber(1, 172_800), 3600)
     .action(async (options: AccessOptions & { user?: string; ttl: number }) => {
       const iceServers = await issueCredentials(resolveAccess(options), {
         ttl: options.ttl,
@@ -110,9 +104,9 @@ function addPing(program: Command): void {
     .option("--username <name>", "TURN username; without it credentials come from the API")
     .option("--password <password>", "TURN password")
     .option("--insecure", "accept any certificate", false)
-    .option("--count <packets>", "packets through the relay, each way of sending", number(1, 10_000), 10)
-    .option("--size <bytes>", "bytes a packet", number(4, 1400), 200)
-    .option("--timeout <ms>", "how long a step may take", number(1, 60_000), 5000)
+    .option("--count <packets>", "packets through the relay, each way of sending", wholeNumber(1, 10_000), 10)
+    .option("--size <bytes>", "bytes a packet", wholeNumber(4, 1400), 200)
+    .option("--timeout <ms>", "how long a step may take", wholeNumber(1, 60_000), 5000)
     .option("--json", "print one JSON object", false)
     .action(async (uri: string, options: PingCommandOptions) => {
       const { username, password } = await pingCredentials(options);

@@ -6,9 +6,16 @@ export interface ReadyFile {
   readonly apiUrl: string;
   readonly keyId: string;
   readonly token: string;
+  /** The gRPC listener of the relay, with the token of its operators. */
+  readonly admin?: { readonly endpoint: string; readonly token?: string };
 }
 
-const schema: z.ZodType<ReadyFile> = z.object({ apiUrl: z.string(), keyId: z.string(), token: z.string() });
+const schema: z.ZodType<ReadyFile> = z.object({
+  apiUrl: z.string(),
+  keyId: z.string(),
+  token: z.string(),
+  admin: z.object({ endpoint: z.string(), token: z.string().exactOptional() }).exactOptional(),
+});
 
 /** Reads such a file. Throws a one-line `Error` that names the file. */
 export function readReadyFile(path: string): ReadyFile {

@@ -15,6 +15,7 @@ export interface Ready extends ApiAccess {
   readonly iceServers: readonly IceServer[];
   readonly turn: { readonly host: string; readonly port: number; readonly tlsPort: number };
   readonly signalingUrl: string;
+  readonly admin: { readonly endpoint: string; readonly token: string };
   readonly opsUrls: Readonly<Record<string, string>>;
 }
 

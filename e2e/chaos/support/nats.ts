@@ -3,7 +3,7 @@ import { eventually } from "../../support/eventually.ts";
 import { freePorts } from "../../support/ports.ts";
 import type { Stage } from "./stage.ts";
 
-const SERVER = "/usr/bin/nats-server";
+const SERVER = "/usr/sbin/nats-server";
 const TIMEOUT_MS = 10_000;
 
 /** A NATS server with JetStream, which finds its streams again when it is started again. */

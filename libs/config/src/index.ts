@@ -38,7 +38,14 @@ export {
   readGrpcServerTls,
 } from "./grpc.ts";
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
-export { byteCount, certificateSection, checkCertificate, datagramLimits, streamLimits } from "./listeners.ts";
+export {
+  byteCount,
+  certificateSection,
+  checkCertificate,
+  datagramLimits,
+  dataPlaneKind,
+  streamLimits,
+} from "./listeners.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
 export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
 export { coturn, secret } from "./meta.ts";

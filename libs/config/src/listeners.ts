@@ -40,6 +40,14 @@ type StreamLimit = "streamFirstMessageMs" | "streamFrameMs" | "streamIdleMs" | "
 type Fields<Key extends string> = Record<Key, z.ZodDefault<z.ZodInt>>;
 type Defaults<Key extends string> = Readonly<Record<Key, number>>;
 
+/** Key `dataPlane.kind`. */
+export function dataPlaneKind(): z.ZodDefault<z.ZodEnum<{ auto: "auto"; node: "node"; native: "native" }>> {
+  return z
+    .enum(["auto", "node", "native"])
+    .default("auto")
+    .describe("Portable (node) or fast, on Linux (native); auto: the fast one where it is built.");
+}
+
 /** Keys of `dataPlane` for UDP listeners. */
 export function datagramLimits(defaults: Defaults<DatagramLimit>): Fields<DatagramLimit> {
   return {

@@ -94,9 +94,17 @@ it("bring every change over the wire as it was", () => {
 });
 
 it("bring relays and filters over the wire as they were", () => {
-  fc.assert(fc.property(relay, (sent) => expect(fromWireRelay(toWireRelay(sent))).toEqual(sent)));
+  fc.assert(
+    fc.property(relay, (sent) => {
+      expect(fromWireRelay(toWireRelay(sent))).toEqual(sent);
+    }),
+  );
   const filter = fc.record({ tenant: text, user: text, relay: text }, { requiredKeys: [] });
-  fc.assert(fc.property(filter, (sent) => expect(fromWireFilter(toWireFilter(sent))).toEqual(sent)));
+  fc.assert(
+    fc.property(filter, (sent) => {
+      expect(fromWireFilter(toWireFilter(sent))).toEqual(sent);
+    }),
+  );
   expect(fromWireFilter(undefined)).toEqual({});
 });
 

@@ -81,6 +81,11 @@ export interface ListenerSpec {
    * and drops the rest.
    */
   readonly mode?: "turn" | "stun";
+  /**
+   * Name of its client-facing address space, for a listener that is opened while a mesh is open: it takes part from then on,
+   * as those of `MeshSpec.frontends` do. Default: it takes no part.
+   */
+  readonly frontend?: string;
 }
 
 export interface BoundListener {

@@ -391,6 +391,14 @@ describe("the stream of a mobile client", () => {
     expect(lab.server.pollTimeout()).toBeUndefined();
   });
 
+  it("may end: the allocation may end for another reason then, and leaves nothing", () => {
+    const { lab, client } = onStream();
+    lab.server.handleClientClosed(client.tuple, lab.now);
+    lab.server.revoke({ tenant: "acme", user: "alice" }, lab.now);
+    expect(lab.server.size).toBe(0);
+    expect(lab.server.pollTimeout()).toBeUndefined();
+  });
+
   it("may end while the client moves: it has moved then", () => {
     const { lab, client, ticket } = onStream();
     const moved = lab.client({ port: 2000 });

@@ -1,7 +1,7 @@
 import { Attr, attribute, Method } from "@culvert/stun";
 import type { AllocationSnapshot, BindResult, RestoreOptions } from "@culvert/turn";
 import { describe, expect, it } from "vitest";
-import { known, Lab, type LabClient, type LabOptions, PEER, policy, RELAY_IP, TCP } from "./support/lab.ts";
+import { known, Lab, type LabClient, type LabOptions, PEER, policy, RELAY_IP, RELAY_IP6, TCP } from "./support/lab.ts";
 import {
   allocate,
   channelBind,
@@ -318,6 +318,29 @@ describe("while an allocation is restored", () => {
     expect(lab.server.owns(snapshot.client)).toBe(false);
     expect(tableOf(lab.outputs, lab.now)).toEqual({});
     expect(lab.server.size).toBe(0);
+  });
+
+  it("the slot of one of its ports is lost when that is bound already: it ends there", () => {
+    const slots = [RELAY_IP, RELAY_IP6].map((ip, index) => ({
+      slot: ip,
+      lease: index,
+      ip,
+      ports: { min: 50_000, max: 50_001 },
+    }));
+    const old = new Lab({ config: { slots: true } });
+    old.server.setSlots(slots, old.now);
+    allocate(old.client(), [attribute(Attr.AdditionalAddressFamily, 6)]);
+    const lab = new Lab({
+      config: { slots: true },
+      bind: ({ local }) => (local.ip === RELAY_IP ? { ok: true } : undefined),
+    });
+    lab.server.setSlots(slots, lab.now);
+    lab.server.restore(stored(old.server.snapshot(1)), lab.now);
+    lab.settle();
+    lab.server.setSlots(slots.slice(1), lab.now);
+    expect(failures(lab)).toEqual(["cancelled"]);
+    expect(lab.outputs.filter(({ type }) => type === "unbind")).toHaveLength(2);
+    expect(lab.server.pollTimeout()).toBeUndefined();
   });
 
   it("it ends by itself", () => {

@@ -5,6 +5,7 @@ import {
   coturn,
   credentialSection,
   datagramLimits,
+  dataPlaneKind,
   grpcServerTls,
   ipAddress,
   ipAddressOrAuto,
@@ -168,10 +169,7 @@ const limits = z
 
 const dataPlane = z
   .strictObject({
-    kind: z
-      .enum(["auto", "node", "native"])
-      .default("auto")
-      .describe("Portable (node) or fast, on Linux (native); auto: the fast one where it is built."),
+    kind: dataPlaneKind(),
     workers: z
       .int()
       .min(1)

@@ -11,6 +11,8 @@ export interface ListenerSetOptions {
   readonly certificate: () => Certificate | undefined;
   /** Listeners whose address is not on this host yet are opened when it is. */
   readonly addressesMove: boolean;
+  /** What a listener's client-facing address space is called, in a fleet. */
+  readonly frontendOf?: (listener: ListenerConfig, address: TransportAddress) => string;
 }
 
 /** The relay's listeners: those of its configuration, and those that it opens for clients of another relay. */
@@ -50,13 +52,14 @@ export class ListenerSet {
   }
 
   /** A UDP listener at another relay's address. Undefined while the address is not here. */
-  async openFor(local: TransportAddress): Promise<ListenerId | undefined> {
+  async openFor(local: TransportAddress, frontend: string): Promise<ListenerId | undefined> {
     for (const [id, address] of this.#extra) if (sameAddress(address, local)) return id;
     if (!this.#isHere(local.ip)) return undefined;
     const id = this.#options.listeners.length + this.#extra.size;
     this.#extra.set(id, local);
     try {
-      this.#open.set(id, await this.#options.dataPlane.listen({ id, transport: "udp", local, mode: "turn" }));
+      const spec: ListenerSpec = { id, transport: "udp", local, mode: "turn", frontend };
+      this.#open.set(id, await this.#options.dataPlane.listen(spec));
       return id;
     } catch (error) {
       this.#extra.delete(id);
@@ -65,10 +68,19 @@ export class ListenerSet {
   }
 
   async #openPending(): Promise<void> {
-    for (const [id, { transport, ip, port }] of [...this.#pending]) {
+    const { frontendOf } = this.#options;
+    for (const [id, listener] of [...this.#pending]) {
+      const { transport, ip, port } = listener;
       if (this.#options.addressesMove && !this.#isHere(ip)) continue;
       const certificate = transport === "tls" ? this.#options.certificate() : undefined;
-      const spec: ListenerSpec = { id, transport, local: { ip, port }, mode: "turn" };
+      const frontend = frontendOf?.(listener, this.addressOf(id));
+      const spec: ListenerSpec = {
+        id,
+        transport,
+        local: { ip, port },
+        mode: "turn",
+        ...(frontend === undefined ? {} : { frontend }),
+      };
       const bound = await this.#options.dataPlane.listen(certificate === undefined ? spec : { ...spec, certificate });
       this.#open.set(id, bound);
       this.#pending.delete(id);

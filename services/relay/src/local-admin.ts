@@ -52,7 +52,6 @@ export class LocalAdmin implements RelayAdmin {
   readonly #refreshed = new Set<string>();
   #serial = 0;
   #draining = false;
-  #telling: NodeJS.Immediate | undefined;
 
   constructor(options: LocalAdminOptions) {
     this.#options = options;
@@ -86,7 +85,7 @@ export class LocalAdmin implements RelayAdmin {
 
   /** Ends all watches. */
   close(): void {
-    clearImmediate(this.#telling);
+    this.#refreshed.clear();
     const watchers = [...this.#watchers];
     this.#watchers.clear();
     for (const { sink } of watchers) sink.onEnd(new AdminError("unavailable", "the relay has stopped"));
@@ -173,9 +172,9 @@ export class LocalAdmin implements RelayAdmin {
   #changed(allocation: number): void {
     const record = this.#records.get(allocation);
     if (this.#watchers.size === 0 || record === undefined) return;
-    this.#refreshed.add(record);
     // One request may change several things: it is told once, as it is after it.
-    this.#telling ??= setImmediate(() => this.#tellRefreshed());
+    if (this.#refreshed.size === 0) queueMicrotask(() => this.#tellRefreshed());
+    this.#refreshed.add(record);
   }
 
   #deleted(record: string, reason: string): void {
@@ -188,7 +187,6 @@ export class LocalAdmin implements RelayAdmin {
   }
 
   #tellRefreshed(): void {
-    this.#telling = undefined;
     const lives = [...this.#refreshed].flatMap((record) => this.#live.get(record) ?? []);
     this.#refreshed.clear();
     for (const { info } of this.#current(lives)) {

@@ -8,6 +8,7 @@ import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
 import { createControl } from "./control.ts";
 import type { ControlLoop } from "./control-loop.ts";
+import { frontendOf } from "./fleet/frontends.ts";
 import { RelayFleet } from "./fleet/relay-fleet.ts";
 import { KeyStore } from "./key-store.ts";
 import { ListenerSet } from "./listener-set.ts";
@@ -145,6 +146,9 @@ class Relay implements RelayService {
       dataPlane,
       certificate: () => this.#certificate?.current,
       addressesMove: config.fleet?.failover === "address",
+      ...(config.fleet === undefined
+        ? {}
+        : { frontendOf: (listener, address) => frontendOf(listener, address, this.#identity()) }),
     });
     const bound = await set.open();
     const listeners = config.listeners.map((listener, index) => ({ ...listener, ...bound[index]?.local }));
@@ -217,10 +221,14 @@ class Relay implements RelayService {
     return this.#life.stopping || this.#admin?.draining === true;
   }
 
+  #identity(): string {
+    return this.#config.fleet?.identity ?? relayIdentity(this.#ports.env);
+  }
+
   #localAdmin(listeners: readonly ListenerConfig[], relays: readonly RelayAddress[]): LocalAdmin {
-    const { dataPlane, clock, env } = this.#ports;
+    const { dataPlane, clock } = this.#ports;
     return new LocalAdmin({
-      identity: this.#config.fleet?.identity ?? relayIdentity(env),
+      identity: this.#identity(),
       startedAt: clock(),
       capacity: capacityOf(this.#config, relays),
       turn: advertisedAddresses(listeners, relays),

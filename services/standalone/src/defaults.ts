@@ -27,6 +27,7 @@ export function standaloneDefaults(options: DefaultsOptions): {
       listeners: [...on("udp", 3478), ...on("tcp", 3478), ...on("tls", 5349)],
       tls: certificate,
       addresses: hosts.map((ip) => ({ ip })),
+      grpc: { port: 0, token: secret() },
     },
     stun: {
       listeners: [...on("udp", 3480), ...on("tcp", 3480)],

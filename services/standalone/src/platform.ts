@@ -92,6 +92,7 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
           iceServers: await issue(apiUrl, access),
           turn: { host, port, ...(tlsPort === undefined ? {} : { tlsPort }) },
           signalingUrl: signalingInfo.url,
+          ...adminAccess(relayInfo.grpc, config.relay.grpc?.token),
           opsUrls: opsUrls({
             relay: relayInfo.ops,
             stun: stunInfo.ops,
@@ -144,6 +145,12 @@ async function issue(apiUrl: string, { keyId, token }: Access): Promise<readonly
 interface Bound {
   readonly host: string;
   readonly port: number;
+}
+
+function adminAccess(grpc: Bound | undefined, token: string | undefined): Pick<Ready, "admin"> {
+  if (grpc === undefined) return {};
+  const endpoint = new URL(httpUrl(grpc)).host;
+  return { admin: { endpoint, ...(token === undefined ? {} : { token }) } };
 }
 
 const ANY: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };

@@ -17,6 +17,8 @@ export interface Ready {
   readonly turn: { readonly host: string; readonly port: number; readonly tlsPort?: number };
   /** WebSocket URL of the signaling service. */
   readonly signalingUrl: string;
+  /** `RelayService` of the relay, with the token of its operators: for `culvert relays` and the like. */
+  readonly admin?: { readonly endpoint: string; readonly token?: string };
   /** The ops server of each service that runs one: /healthz/live, /healthz/ready, /metrics. */
   readonly opsUrls: Readonly<Record<string, string>>;
 }
@@ -41,6 +43,9 @@ export function banner(ready: Ready): string {
     ...ready.iceServers
       .flatMap(({ urls }) => urls)
       .map((url, index) => `  ${index === 0 ? "ICE URIs  " : "          "} ${url}`),
+    ...(ready.admin === undefined
+      ? []
+      : [`  relay      ${ready.admin.endpoint}   (gRPC; token ${ready.admin.token ?? "none"})`]),
     ...Object.entries(ready.opsUrls).map(
       ([service, url], index) => `  ${index === 0 ? "metrics   " : "          "} ${url}/metrics   (${service})`,
     ),

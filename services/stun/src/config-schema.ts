@@ -3,6 +3,7 @@ import {
   checkCertificate,
   coturn,
   datagramLimits,
+  dataPlaneKind,
   grpcClientTls,
   grpcServerTls,
   grpcTarget,
@@ -78,7 +79,17 @@ const partner = z
   .describe("Another STUN server that answers from its address where this one has none of its own.");
 
 const dataPlane = z
-  .strictObject({ ...datagramLimits(DEFAULT_LIMITS), ...streamLimits(DEFAULT_LIMITS) })
+  .strictObject({
+    kind: dataPlaneKind(),
+    workers: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(1)
+      .describe("Threads of the native data plane. They receive for the one thread that answers."),
+    ...datagramLimits(DEFAULT_LIMITS),
+    ...streamLimits(DEFAULT_LIMITS),
+  })
   .prefault({})
   .describe("Sockets and their buffers.");
 

@@ -1,5 +1,5 @@
 import type { CertificateFiles, GrpcClientTls, GrpcServerTls, OpsConfig } from "@culvert/config";
-import type { DataPlaneLimits } from "@culvert/dataplane";
+import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
 
 /** The configuration of a STUN server, checked and frozen. What each key means stands in its schema. */
 export interface StunConfig {
@@ -45,4 +45,8 @@ export type DataPlaneConfig = Pick<
   | "streamIdleMs"
   | "maxStreams"
   | "maxStreamsPerSource"
->;
+> & {
+  readonly kind: DataPlaneKind;
+  /** Of the native data plane. */
+  readonly workers: number;
+};

@@ -1,8 +1,8 @@
-import { CertificateKeeper, hostAddresses } from "@culvert/config";
+import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
 import {
   type BoundListener,
   type Clock,
-  createNodeDataPlane,
+  createDataPlane,
   type DataPlane,
   type DataPlaneEvent,
 } from "@culvert/dataplane";
@@ -75,7 +75,7 @@ class Stun implements StunService {
     this.#random = ports.random ?? systemRandom;
     this.#logger = ports.logger ?? createLogger({ service: "stun", level: config.logLevel });
     this.#metrics = ports.metrics ?? createMetrics({ service: "stun" });
-    this.#dataPlane = ports.dataPlane ?? createNodeDataPlane({ clock: this.#clock, ...config.dataPlane });
+    this.#dataPlane = ports.dataPlane ?? openDataPlane(config, this.#clock, this.#logger);
     this.#counters = createStunMetrics(this.#metrics.meter, this.#dataPlane, {
       partnerUp: () => this.#partner?.up,
       certificateNotAfter: () => this.#certificate?.notAfter,
@@ -218,6 +218,16 @@ class Stun implements StunService {
 
   #stopped(): void {
     if (this.#server !== undefined) this.#logger.info("stun stopped");
+  }
+}
+
+function openDataPlane({ dataPlane }: StunConfig, clock: Clock, logger: Logger): DataPlane {
+  const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
+  try {
+    return createDataPlane({ ...dataPlane, clock, onPortable });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`stun.dataPlane.kind: ${dataPlane.kind}: ${reason}`);
   }
 }
 

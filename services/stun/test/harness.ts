@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import { loadConfig } from "@culvert/config";
+import { createDataPlane } from "@culvert/dataplane";
 import {
   decodeMessage,
   type EncodedAttribute,
@@ -13,7 +14,7 @@ import {
 } from "@culvert/stun";
 import { createStunService, type StunInfo, type StunService, stunConfigSchema } from "@culvert/stun-service";
 import { createLogger } from "@culvert/telemetry";
-import { afterEach } from "vitest";
+import { afterEach, describe } from "vitest";
 
 const CONFIG = { listeners: [{ transport: "udp", ip: "127.0.0.1", port: 0 }], ops: { port: 0 } };
 
@@ -34,7 +35,30 @@ export interface TestStun {
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
 }
 
-export async function startStun(overrides: Readonly<Record<string, unknown>> = {}): Promise<TestStun> {
+type StartStun = (overrides?: Readonly<Record<string, unknown>>) => Promise<TestStun>;
+
+/** The native one where it is built. */
+function dataPlanes(): readonly ("node" | "native")[] {
+  let portable = false;
+  const plane = createDataPlane({
+    kind: "auto",
+    clock: Date.now,
+    onPortable: () => {
+      portable = true;
+    },
+  });
+  void plane.close();
+  return portable ? ["node"] : ["node", "native"];
+}
+
+/** Defines tests for a server on each data plane. */
+export function onEachDataPlane(define: (start: StartStun) => void): void {
+  describe.each(dataPlanes())("on the %s data plane", (kind) => {
+    define((overrides = {}) => startStun({ dataPlane: { kind }, ...overrides }));
+  });
+}
+
+async function startStun(overrides: Readonly<Record<string, unknown>>): Promise<TestStun> {
   const config = loadConfig(stunConfigSchema, { section: "stun", env: {}, defaults: CONFIG, overrides });
   const service = createStunService(config, { logger: createLogger({ service: "stun", level: "silent" }) });
   const info = await service.start();

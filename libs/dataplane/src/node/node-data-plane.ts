@@ -103,6 +103,11 @@ class NodeDataPlane implements DataPlane {
       await listener.close();
       throw listenError(spec, "the data plane is closed");
     }
+    if (spec.frontend !== undefined && !this.#mesh.join(spec, spec.frontend)) {
+      this.#listenerIds.delete(spec.id);
+      await listener.close();
+      throw listenError(spec, `another listener has frontend ${JSON.stringify(spec.frontend)}`);
+    }
     this.#listeners.set(spec.id, listener);
     this.#specs.set(spec.id, { ...spec, local: listener.local });
     return { id: spec.id, local: listener.local };

@@ -2,10 +2,10 @@ import { beginsAsChannelData, canonicalIp, familyOf, type TransportAddress } fro
 import type { ClientTuple, ListenerId } from "@culvert/turn";
 import type { DataPlaneLimits } from "../limits.ts";
 import { CONTROL_HEAD, clientHead, type MeshFrame, readFrame } from "../mesh/frame.ts";
-import { parseInstance } from "../mesh/keys.ts";
+import { frontendId, parseInstance } from "../mesh/keys.ts";
 import type { CheckedMesh } from "../mesh/spec.ts";
 import type { Forward, MeshCommand, MeshCounters, MeshPeerCommand, OpenMesh } from "../mesh-port.ts";
-import { type Clock, type DropReason, ListenError } from "../port.ts";
+import { type Clock, type DropReason, ListenError, type ListenerSpec } from "../port.ts";
 import type { Client } from "./client.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { MeshSide } from "./forward.ts";
@@ -38,7 +38,7 @@ export class NodeMesh implements MeshSide {
   readonly #options: NodeMeshOptions;
   readonly #foreign: ForeignClients = new ForeignClients();
   #link: MeshLink | undefined;
-  #frontends: ReadonlyMap<ListenerId, number> = new Map();
+  readonly #frontends: Map<ListenerId, number> = new Map();
   readonly #byFrontend: Map<number, ListenerId> = new Map();
   #sharedIps: readonly string[] = [];
 
@@ -57,12 +57,20 @@ export class NodeMesh implements MeshSide {
     const onFrame = (from: MeshPeer, frame: Buffer): void => this.#take(from, frame);
     const link = await MeshLink.open({ local, instance, secrets, limits, tally, onFrame });
     this.#link = link;
-    this.#frontends = frontends;
-    for (const [listener, frontend] of frontends) this.#byFrontend.set(frontend, listener);
+    for (const [listener, frontend] of frontends) this.#add(listener, frontend);
     this.#sharedIps = sharedIps;
     this.#foreign.limit = maxForeignClients;
     paths.limit = maxPaths;
     return { local: link.local, peerSide: { ok: false, reason: sharedIps.length === 0 ? "no shared IPs" : PEER_SIDE } };
+  }
+
+  /** A listener that is opened later takes part, too. False when another one has its frontend; true without a mesh. */
+  join({ id, transport, local }: ListenerSpec, name: string): boolean {
+    if (this.#link === undefined) return true;
+    const frontend = frontendId(transport, familyOf(local.ip), name);
+    if (this.#byFrontend.has(frontend)) return false;
+    this.#add(id, frontend);
+    return true;
   }
 
   setSecrets(secrets: readonly Uint8Array[]): void {
@@ -153,6 +161,11 @@ export class NodeMesh implements MeshSide {
     if (owner === undefined || frontend === undefined) return false;
     this.#count(this.#link.send(owner, clientHead("client-packet", frontend, client.remote), bytes));
     return true;
+  }
+
+  #add(listener: ListenerId, frontend: number): void {
+    this.#frontends.set(listener, frontend);
+    this.#byFrontend.set(frontend, listener);
   }
 
   #register({ peer, instance, address }: MeshPeerCommand, link: MeshLink): void {

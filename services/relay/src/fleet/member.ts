@@ -215,7 +215,10 @@ export class FleetMember implements ControlHooks {
       local: { ip: canonical(fleet.mesh.ip), port: fleet.mesh.port },
       instance: self.instance,
       secrets: fleetKeys(crypto, fleet.secrets, "mesh"),
-      frontends: new Map([...this.#frontends].map(({ id, frontend }) => [id, frontend])),
+      // The others join when their address is here.
+      frontends: new Map(
+        [...this.#frontends].flatMap(({ id, frontend }) => (listeners.isOpen(id) ? [[id, frontend] as const] : [])),
+      ),
       ...(fleet.failover === "address" ? { sharedIps: relays.map(({ ip }) => ip) } : {}),
     });
     this.peers.meshed = true;
@@ -507,7 +510,7 @@ export class FleetMember implements ControlHooks {
     for (let attempt = 0; attempt < LISTEN_ATTEMPTS && id === undefined; attempt++) {
       // Its owner may be about to let go of it.
       if (attempt > 0) await sleep(LISTEN_RETRY_MS);
-      id = await listeners.openFor(listener).catch((error: unknown) => {
+      id = await listeners.openFor(listener, frontend).catch((error: unknown) => {
         logger.warn({ err: error }, "no listener for the clients of another relay");
         return undefined;
       });
