@@ -67,6 +67,8 @@ export interface NativePlane {
   /** True when the table cannot answer the message. */
   fromStream(listener: number, remote: Uint8Array, bytes: Uint8Array): boolean;
   openMesh(options: NativeMeshOptions): NativeMeshOpened;
+  /** False when another listener has the name. */
+  joinMesh(frontend: number, listener: number, family: number): boolean;
   /** As `fromStream`, for a message that came over the mesh by a peer. */
   fromStreamVia(listener: number, remote: Uint8Array, peer: number, bytes: Uint8Array): boolean;
   ownsRelay(listener: number, remote: Uint8Array): boolean;

@@ -119,6 +119,9 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     if (parseIp(spec.local.ip) === undefined) throw listenError(spec, "not an IP address");
     if (this.#closed !== undefined) throw listenError(spec, "the data plane is closed");
     if (this.#listenerIds.has(spec.id)) throw listenError(spec, `listener ${spec.id} is open already`);
+    if (this.#mesh.isTaken(spec)) {
+      throw listenError(spec, `another listener has frontend ${JSON.stringify(spec.frontend)}`);
+    }
     this.#listenerIds.add(spec.id);
     const listener = await this.#open(spec).catch((error: unknown) => {
       this.#listenerIds.delete(spec.id);
@@ -129,6 +132,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       throw listenError(spec, "the data plane is closed");
     }
     this.#listeners.set(spec.id, listener);
+    this.#mesh.join(spec, listener.number);
     return { id: spec.id, local: listener.local };
   }
 

@@ -1,9 +1,9 @@
 import { canonicalIp, familyOf, type TransportAddress } from "@culvert/stun";
 import type { ListenerId } from "@culvert/turn";
-import { parseInstance, type SealKey, sealKeys } from "../mesh/keys.ts";
+import { frontendId, parseInstance, type SealKey, sealKeys } from "../mesh/keys.ts";
 import type { CheckedMesh } from "../mesh/spec.ts";
 import type { MeshCommand, MeshPeerCommand, MeshPeerId, OpenMesh } from "../mesh-port.ts";
-import { ListenError } from "../port.ts";
+import { ListenError, type ListenerSpec } from "../port.ts";
 import type { NativePlane } from "./binding.ts";
 import { type CommandPacker, packAddress, packIp } from "./pack.ts";
 import { unpackAddress } from "./unpack.ts";
@@ -20,6 +20,8 @@ export class NativeMesh {
   readonly #packer: CommandPacker;
   readonly #listener: (id: ListenerId) => NumberedListener | undefined;
   readonly #peers: Map<MeshPeerId, { readonly instance: Buffer; readonly address: TransportAddress }> = new Map();
+  /** As named on the wire. */
+  readonly #frontends: Set<number> = new Set();
   #own: { readonly instance: Buffer; secrets: readonly Uint8Array[] } | undefined;
 
   constructor(plane: NativePlane, packer: CommandPacker, listener: (id: ListenerId) => NumberedListener | undefined) {
@@ -50,8 +52,23 @@ export class NativeMesh {
     });
     if (opened.errno !== 0) return opened.errno;
     this.#own = { instance, secrets };
+    for (const name of checked.frontends.values()) this.#frontends.add(name);
     const reason = sharedIps.length === 0 ? "no shared IPs" : opened.noSteering;
     return { local: unpackAddress(opened.local), peerSide: reason === "" ? { ok: true } : { ok: false, reason } };
+  }
+
+  /** Whether another listener has the frontend of this one, which is to be opened while a mesh is open. */
+  isTaken({ transport, local, frontend }: ListenerSpec): boolean {
+    return frontend !== undefined && this.#frontends.has(frontendId(transport, familyOf(local.ip), frontend));
+  }
+
+  /** Lets a listener take part that was opened while a mesh is open. */
+  join({ transport, local, frontend }: ListenerSpec, number: number): void {
+    if (this.#own === undefined || frontend === undefined) return;
+    const family = familyOf(local.ip);
+    const name = frontendId(transport, family, frontend);
+    this.#frontends.add(name);
+    this.#plane.joinMesh(name, number, family);
   }
 
   /** Packs the keys of all; to be followed by a flush. */

@@ -144,6 +144,12 @@ impl Plane {
         })
     }
 
+    /// False when another listener has the name.
+    #[napi]
+    pub fn join_mesh(&mut self, frontend: u32, listener: u32, family: u32) -> bool {
+        self.plane.join_mesh(frontend, listener, family == 6)
+    }
+
     /// As `from_stream`, for a message that came over the mesh by a peer.
     #[napi]
     pub fn from_stream_via(&mut self, listener: u32, remote: Uint8Array, peer: f64, bytes: Uint8Array) -> Result<bool> {

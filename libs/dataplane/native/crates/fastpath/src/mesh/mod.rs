@@ -218,6 +218,15 @@ impl Mesh {
         self.peers.get_mut(peer.place())?.as_mut()
     }
 
+    /// False when another listener has the name.
+    pub fn join(&mut self, frontend: u32, listener: u32, v6: bool) -> bool {
+        let known = self.options.frontends.iter().any(|(one, _, _)| *one == frontend);
+        if !known {
+            self.options.frontends.push((frontend, listener, v6));
+        }
+        !known
+    }
+
     /// How the listener of a client is named on the wire; None where it takes no part.
     pub fn frontend(&self, listener: u32) -> Option<u32> {
         let found = self.options.frontends.iter().find(|(_, one, _)| *one == listener)?;

@@ -53,6 +53,12 @@ impl FastPath {
         Ok(OpenedMesh { local, no_steering })
     }
 
+    /// Lets a listener take part in the mesh that is open, under a name on the wire. False when another one has the name.
+    pub fn join_mesh(&mut self, frontend: u32, listener: u32, v6: bool) -> bool {
+        let mut state = self.shared.write();
+        state.mesh.as_mut().is_some_and(|mesh| mesh.join(frontend, listener, v6))
+    }
+
     /// A message of a client on a listener of streams that came over the mesh: true when the table cannot answer it.
     pub fn from_stream_via(&mut self, client: Client, peer: f64, bytes: &[u8]) -> bool {
         let state = self.shared.read();
