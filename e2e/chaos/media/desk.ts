@@ -124,7 +124,8 @@ export class Desk {
       restarts: this.#restarts.length,
       slowestRestartMs: Math.max(0, ...this.#restarts),
     };
-    // The pause is no silence of the server's.
+    // The pause is no silence of the server's; without one there is nothing to make up for.
+    if (settleMs === 0) return report;
     const at = now();
     for (const { toPeer, toClient } of this.#calls) {
       toPeer.resume(at);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { relaySection, TURN_PORT } from "./fleet.ts";
 import { type Host, makeNetwork } from "./namespaces.ts";
 import { type RedisProcess, startRedis } from "./redis.ts";
@@ -8,6 +9,8 @@ import type { Stage } from "./stage.ts";
 const MOVING_IP = "10.77.0.100";
 const REDIS_PORT = 6379;
 const OPS_PORT = 9101;
+/** 2.25 leases of 3 s, and a renewal. */
+const VOUCH_MS = 8000;
 
 export interface Station {
   readonly host: Host;
@@ -53,13 +56,17 @@ export async function startMovingFleet(stage: Stage): Promise<MovingFleet> {
     await relay.start();
     return { host, relay };
   };
+  const holder = await station(first, "relay-0");
+  const survivor = await station(second, "relay-1");
+  // A relay can vouch for the end of another only if it has been in the fleet for two leases before (ADR 0011).
+  await sleep(VOUCH_MS);
   return {
     uri: `turn:${MOVING_IP}:${TURN_PORT}`,
     ip: MOVING_IP,
     redis,
     redisHost,
-    holder: await station(first, "relay-0"),
-    survivor: await station(second, "relay-1"),
+    holder,
+    survivor,
     clients,
     async moveAddress(to) {
       for (const host of [first, second]) {

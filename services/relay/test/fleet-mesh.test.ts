@@ -86,3 +86,30 @@ test("a second Allocate of a client at another relay finds the allocation that i
   // RFC 8656 section 7.2: the 5-tuple is in use.
   await expect(client.allocate()).rejects.toMatchObject({ code: 437 });
 });
+
+test("a source that sends data from ever new ports causes no more look-ups than it may", async () => {
+  const fleet = startFleet();
+  const a = await startFleetRelay(fleet, {
+    identity: "relay-a",
+    ip: A,
+    fleet: { lookups: { perSecond: 1, burst: 20 } },
+  });
+  const sockets = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = dgram.createSocket("udp4");
+      later(() => socket.close());
+      socket.bind(0, "127.81.2.9");
+      await once(socket, "listening");
+      return socket;
+    }),
+  );
+  const channelData = Buffer.from([0x40, 0x00, 0x00, 0x04, 1, 2, 3, 4]);
+  for (const socket of sockets) socket.send(channelData, 3478, A);
+  await expect.poll(() => a.metric("culvert_relay_mesh_dropped_total", { reason: "limited" })).toBeGreaterThan(70);
+  const lookups = await a.metric("culvert_relay_mesh_lookups_total");
+  expect(lookups).toBeGreaterThanOrEqual(20);
+  expect(lookups).toBeLessThan(30);
+  // Whoever has no allocation at all is told so: the look-up found none.
+  const client = await a.connect("udp");
+  await client.allocate();
+});

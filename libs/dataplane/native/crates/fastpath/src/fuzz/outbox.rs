@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use arbitrary::{Arbitrary, Unstructured};
 
@@ -24,6 +25,8 @@ const ERRORS: [i32; 8] = [
     libc::EPERM,
 ];
 const MAX_DATAGRAMS: usize = 200;
+/// What the received pieces are pieces of.
+static RECEIVED: OnceLock<Vec<u8>> = OnceLock::new();
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -68,7 +71,7 @@ pub fn run(input: &[u8]) {
             .map(|offload| if offload { libc::EIO } else { libc::EINVAL }),
         ..Kernel::default()
     };
-    let received: Vec<u8> = (0..=u16::MAX).map(|i| (i % 251) as u8).collect();
+    let received = RECEIVED.get_or_init(|| (0..=u16::MAX).map(|i| (i % 251) as u8).collect());
     let socket = File::open("/dev/null").unwrap();
     let mut outbox = Outbox::default();
     for round in &input.rounds {
@@ -76,7 +79,7 @@ pub fn run(input: &[u8]) {
         for one in round {
             for _ in 0..=one.times.0 {
                 if given.len() < MAX_DATAGRAMS {
-                    let datagram = push(&mut outbox, one, given.len(), &received);
+                    let datagram = push(&mut outbox, one, given.len(), received);
                     given.push(datagram);
                 }
             }
@@ -84,7 +87,7 @@ pub fn run(input: &[u8]) {
         let mut outcomes = Vec::new();
         let mut payload = 0;
         kernel = kernel::with(kernel, || {
-            outbox.send(socket.as_fd(), 0, &received, |message, outcome| {
+            outbox.send(socket.as_fd(), 0, received, |message, outcome| {
                 outcomes.extend((0..message.segments).map(|_| outcome));
                 payload += message.payload;
             });

@@ -1,0 +1,156 @@
+import { createRedisFleetStore, type RedisFleetStore, StoreUnavailable } from "@culvert/state";
+import { type RedisServer, startRedis, type TcpSwitch, tcpSwitch } from "@culvert/testkit";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ENTRY, recordOf, SLOT, TTL, takeSlot } from "./support/short-form.ts";
+
+let server: RedisServer;
+let wire: TcpSwitch;
+let store: RedisFleetStore;
+const told: string[] = [];
+
+beforeEach(async () => {
+  server = await startRedis({ args: ["--appendonly", "yes", "--appendfsync", "always"] });
+  wire = await tcpSwitch(server.port);
+  store = connect(wire.port);
+  told.length = 0;
+  store.onHealthChange((health) => told.push(health.up ? "up" : health.reason));
+  expect(await store.untilUp(5000)).toBe(true);
+});
+afterEach(async () => {
+  await store?.close();
+  await wire?.close();
+  await server?.dispose();
+});
+
+function connect(port: number): RedisFleetStore {
+  return createRedisFleetStore({
+    server: { kind: "standalone", host: "127.0.0.1", port },
+    database: 0,
+    prefix: "culvert",
+    commandTimeoutMs: 300,
+  });
+}
+const up = () => vi.waitFor(() => expect(store.health()).toEqual({ up: true }), { timeout: 10_000, interval: 10 });
+
+test("a server that is frozen: one command times out, the next are refused at once, and it comes back", async () => {
+  server.signal("SIGSTOP");
+  await expect(store.time()).rejects.toThrow(/no answer within 300 ms|closed/);
+  expect(store.health().up).toBe(false);
+  // Nothing is sent, and nothing waits: the refusals are there before any timer could run.
+  let timers = 0;
+  setImmediate(() => (timers += 1));
+  await Promise.all(Array.from({ length: 100 }, () => expect(store.time()).rejects.toThrow(StoreUnavailable)));
+  expect(timers).toBe(0);
+  server.signal("SIGCONT");
+  await up();
+  await store.time();
+});
+
+test("a network that swallows everything is noticed, and the connection is made anew", async () => {
+  wire.set("silent");
+  await expect(store.time()).rejects.toThrow(StoreUnavailable);
+  wire.set("open");
+  await up();
+  await store.time();
+});
+
+test("commands that were under way when the connection ended are rejected, not sent again", async () => {
+  const lease = await takeSlot(store);
+  const now = await store.time();
+  server.signal("SIGSTOP");
+  const admitted = store.admit(recordOf(1, now), lease.epoch, {});
+  wire.set("cut");
+  await expect(admitted).rejects.toThrow(StoreUnavailable);
+  server.signal("SIGCONT");
+  wire.set("open");
+  await up();
+  // It may have been carried out or not; to ask again is right in both cases.
+  expect(await store.admit(recordOf(1, now), lease.epoch, { perUser: 1 })).toEqual({ kind: "granted" });
+});
+
+test("a server that is killed and comes back with its data is another generation of them", async () => {
+  const lease = await takeSlot(store);
+  const before = await store.renew(ENTRY, [lease], 20 * TTL);
+  await server.stop();
+  await vi.waitFor(() => expect(store.health().up).toBe(false));
+  await expect(store.time()).rejects.toThrow(StoreUnavailable);
+  await server.start();
+  await up();
+  const after = await store.renew(ENTRY, [lease], 20 * TTL);
+  expect(after).toMatchObject({ lost: [], reasserted: [] });
+  expect(after.generation).not.toBe(before.generation);
+  expect(told).toHaveLength(3);
+  // Nobody takes anything before owners could renew: not even the same identity on the same host.
+  const claim = { slot: SLOT, identity: ENTRY.identity, instance: "a1", host: ENTRY.host };
+  expect(await store.acquire(claim, "same-identity", 20 * TTL)).toMatchObject({ ok: false });
+});
+
+test("a server that came back empty gets the lease back, with its epoch", async () => {
+  const lease = await takeSlot(store);
+  await server.command("flushall");
+  expect(await store.renew(ENTRY, [lease], TTL)).toMatchObject({ lost: [], reasserted: [SLOT] });
+});
+
+test("a master that becomes a replica takes no writes: down until it is a master again", async () => {
+  const other = await startRedis();
+  try {
+    await server.command("replicaof", "127.0.0.1", String(other.port));
+    await expect(store.renew(ENTRY, [], TTL)).rejects.toThrow(/READONLY/);
+    expect(store.health()).toMatchObject({ up: false });
+    await vi.waitFor(() => expect(store.health()).toMatchObject({ reason: expect.stringMatching(/READONLY/) }));
+    await server.command("replicaof", "no", "one");
+    await up();
+    await store.renew(ENTRY, [], TTL);
+  } finally {
+    await other.dispose();
+  }
+});
+
+test("a full server refuses, and says so", async () => {
+  await server.command("config", "set", "maxmemory", "1");
+  await expect(store.renew(ENTRY, [], TTL)).rejects.toThrow(/OOM/);
+  expect(store.health()).toMatchObject({ up: false });
+  await server.command("config", "set", "maxmemory", "0");
+  await up();
+});
+
+test("scripts that the server forgot are sent again, in the order of the writes", async () => {
+  const lease = await takeSlot(store);
+  const now = await store.time();
+  await server.command("script", "flush");
+  const record = recordOf(1, now);
+  const results = await store.write([
+    { kind: "put", record: { ...record, user: "first" }, epoch: lease.epoch },
+    { kind: "put", record: { ...record, user: "second" }, epoch: lease.epoch },
+  ]);
+  expect(results).toEqual(["written", "written"]);
+  expect((await store.get(record.id))?.record.user).toBe("second");
+});
+
+test("a server that is not there yet is waited for", async () => {
+  await server.stop();
+  const early = connect(server.port);
+  try {
+    expect(await early.untilUp(300)).toBe(false);
+    await expect(early.time()).rejects.toThrow(StoreUnavailable);
+    await server.start();
+    expect(await early.untilUp(10_000)).toBe(true);
+    await early.time();
+  } finally {
+    await early.close();
+  }
+});
+
+test("leases end by the server's clock", async () => {
+  await takeSlot(store);
+  const claim = { slot: SLOT, identity: "relay-1", instance: "b0", host: "host-1" };
+  const witness = { ...ENTRY, identity: "witness", instance: "w" };
+  expect(await store.acquire(claim, "expired", TTL)).toMatchObject({ ok: false });
+  await vi.waitFor(
+    async () => {
+      await store.renew(witness, [], TTL);
+      expect(await store.acquire(claim, "expired", TTL)).toMatchObject({ ok: true });
+    },
+    { timeout: 10_000, interval: 50 },
+  );
+});

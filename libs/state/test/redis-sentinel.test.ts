@@ -1,0 +1,67 @@
+import { createRedisFleetStore, type RedisFleetStore } from "@culvert/state";
+import { type RedisSentinel, startRedisSentinel } from "@culvert/testkit";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { ENTRY, recordOf, SLOT, TTL, takeSlot, useEverything } from "./support/short-form.ts";
+
+let group: RedisSentinel;
+const stores: RedisFleetStore[] = [];
+beforeAll(async () => {
+  group = await startRedisSentinel();
+}, 60_000);
+afterAll(async () => {
+  for (const store of stores) await store.close();
+  await group?.dispose();
+});
+
+async function connect(prefix: string): Promise<RedisFleetStore> {
+  const sentinels = group.sentinels.map((address) => ({ host: "127.0.0.1", port: Number(address.split(":")[1]) }));
+  const store = createRedisFleetStore({
+    server: { kind: "sentinel", sentinels, master: group.master },
+    database: 0,
+    prefix,
+    commandTimeoutMs: 1000,
+  });
+  stores.push(store);
+  expect(await store.untilUp(10_000)).toBe(true);
+  return store;
+}
+
+test("the store works through Sentinels", async () => {
+  await useEverything(await connect("short"));
+});
+
+test("after a real failover the owner keeps its slot, another waits, and all is published again", async () => {
+  const ttl = 4 * TTL;
+  const store = await connect("failover");
+  const other = await connect("failover");
+  const lease = await takeSlot(store, ttl);
+  const before = await store.renew(ENTRY, [lease], ttl);
+  const record = recordOf(1, before.now);
+  await store.admit(record, lease.epoch, {});
+
+  const told: boolean[] = [];
+  store.onHealthChange(({ up }) => told.push(up));
+  await group.failOver();
+  const renewed = await vi.waitFor(() => store.renew(ENTRY, [lease], ttl), { timeout: 15_000, interval: 50 });
+  expect(told.slice(0, 2)).toEqual([false, true]);
+  expect(renewed.generation).not.toBe(before.generation);
+  expect(renewed.lost).toEqual([]);
+  await other.untilUp(10_000);
+
+  // The owner falls silent here: its lease is over, and still nobody has the slot before the new master is trusted.
+  const claim = { slot: SLOT, identity: "relay-1", instance: "b0", host: "host-1" };
+  const refused = await other.acquire(claim, "expired", ttl);
+  expect(refused.ok).toBe(false);
+  const results = await store.write([{ kind: "put", record, epoch: lease.epoch }]);
+  expect(results).toEqual(["written"]);
+  const taken = await vi.waitFor(
+    async () => {
+      const result = await other.acquire(claim, "expired", ttl);
+      if (!result.ok) throw new Error(`not given for ${result.expiresInMs} ms`);
+      return result;
+    },
+    { timeout: 15_000, interval: 50 },
+  );
+  expect(taken.lease.epoch).toBeGreaterThan(lease.epoch);
+  expect(await store.write([{ kind: "put", record, epoch: lease.epoch }])).toEqual(["stale"]);
+}, 60_000);
