@@ -1,10 +1,11 @@
 import { createNativeDataPlane } from "@culvert/dataplane";
 import { describe } from "vitest";
 import { loadBinding } from "../src/native/load.ts";
-import { describeDataPlaneContract } from "./contract/index.ts";
+import { describeDataPlaneContract, describeFleetContract } from "./contract/index.ts";
+import type { CreateHarness } from "./contract/world.ts";
 
 describe.runIf(loadBinding().ok).each([1, 2])("with %i workers", (workers) => {
-  describeDataPlaneContract("native", (limits) => {
+  const create: CreateHarness = (limits) => {
     let now = 1_700_000_000_000;
     const plane = createNativeDataPlane({ clock: () => now, time: "stepped", workers, ...limits });
     return {
@@ -16,5 +17,7 @@ describe.runIf(loadBinding().ok).each([1, 2])("with %i workers", (workers) => {
         plane.apply([]);
       },
     };
-  });
+  };
+  describeDataPlaneContract("native", create);
+  describeFleetContract("native", create);
 });

@@ -30,6 +30,28 @@ export interface NativeOptions {
   readonly relayBuffer: number;
 }
 
+export interface NativeMeshOptions {
+  /** Packed. */
+  readonly local: Uint8Array;
+  readonly instance: Uint8Array;
+  /** Each its id in one byte, then itself. */
+  readonly keys: Uint8Array;
+  /** For each frontend its name on the wire, the listener and the address family. */
+  readonly frontends: number[];
+  /** Packed, one after the other. */
+  readonly sharedIps: Uint8Array;
+  readonly maxForeign: number;
+  readonly maxPaths: number;
+}
+
+export interface NativeMeshOpened {
+  /** An error number, or 0. */
+  readonly errno: number;
+  readonly local: Buffer;
+  /** Why datagrams of peers for other relays are not taken; empty when they are, or need not be. */
+  readonly noSteering: string;
+}
+
 export interface Listening {
   /** An error number, or 0. */
   readonly errno: number;
@@ -44,12 +66,18 @@ export interface NativePlane {
   apply(now: number, commands: Uint8Array): number[];
   /** True when the table cannot answer the message. */
   fromStream(listener: number, remote: Uint8Array, bytes: Uint8Array): boolean;
+  openMesh(options: NativeMeshOptions): NativeMeshOpened;
+  /** False when another listener has the name. */
+  joinMesh(frontend: number, listener: number, family: number): boolean;
+  /** As `fromStream`, for a message that came over the mesh by a peer. */
+  fromStreamVia(listener: number, remote: Uint8Array, peer: number, bytes: Uint8Array): boolean;
   ownsRelay(listener: number, remote: Uint8Array): boolean;
   forgetClient(listener: number, remote: Uint8Array): void;
   takeEvents(): Buffer;
   /**
    * Packets and bytes to peers, packets and bytes to clients, messages handed up, Binding requests answered, what was
-   * dropped by the first of `DROP_REASONS` in their order, and last the relays that are open.
+   * dropped by the first of `DROP_REASONS` in their order, packets and bytes sent and received over the mesh, and last the
+   * relays that are open, the members of the mesh that are registered, and the clients that others own.
    */
   counters(): number[];
   /** Packets and bytes to peers, packets and bytes to the client, dropped. Empty for a relay that is not open. */

@@ -1,15 +1,16 @@
 import { availableParallelism } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { formatAddress, parseIp, type TransportAddress } from "@culvert/stun";
+import { beginsAsChannelData, parseIp, type TransportAddress } from "@culvert/stun";
 import type { BindResult, ClientAddress, ClientTuple, ListenerId, RelayId } from "@culvert/turn";
 import { type DataPlaneLimits, DEFAULT_LIMITS } from "../limits.ts";
-import type { MeshSpec, OpenMesh, PlaneCommand } from "../mesh-port.ts";
+import { checkMesh, checkSecrets, meshError } from "../mesh/spec.ts";
+import { isForeign, type MeshPeerId, type MeshSpec, type OpenMesh, type PlaneCommand } from "../mesh-port.ts";
 import { Admission } from "../node/admission.ts";
 import { bindFailure } from "../node/bind-failure.ts";
 import { EventQueue } from "../node/event-queue.ts";
-import { fromErrno, listenError } from "../node/listen-error.ts";
+import { causeOf, fromErrno, listenError } from "../node/listen-error.ts";
 import type { Listener } from "../node/listener.ts";
-import { stunOnly } from "../node/messages.ts";
+import { isDataIndication, stunOnly } from "../node/messages.ts";
 import { StreamListener } from "../node/stream-listener.ts";
 import { RelayTally, Tally } from "../node/tally.ts";
 import {
@@ -27,6 +28,7 @@ import {
 } from "../port.ts";
 import type { NativeBinding, NativePlane } from "./binding.ts";
 import { loadBinding } from "./load.ts";
+import { NativeMesh } from "./native-mesh.ts";
 import { CommandPacker, packAddress } from "./pack.ts";
 import { type EventHandlers, unpackAddress, unpackEvents } from "./unpack.ts";
 
@@ -50,9 +52,13 @@ export interface NativeDataPlaneOptions extends Partial<DataPlaneLimits> {
 const NO_LISTENER = 0xffff_ffff;
 /** Totals of the addon before what was dropped. */
 const FIRST_DROP = 6;
+/** And after it: packets and bytes sent and received over the mesh; relays, members of the mesh, foreign clients. */
+const MESH = -7;
+const HELD = -3;
 
 interface OpenListener {
   readonly id: ListenerId;
+  readonly spec: ListenerSpec;
   /** As the addon numbers it. */
   readonly number: number;
   readonly local: TransportAddress;
@@ -86,6 +92,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
   readonly #byNumber: OpenListener[] = [];
   readonly #listenerIds: Set<ListenerId> = new Set();
   readonly #admission: Admission;
+  readonly #mesh: NativeMesh;
   /** The totals as they were when it closed. */
   #last: readonly number[] | undefined;
   #closed: Promise<void> | undefined;
@@ -105,12 +112,16 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       relayBuffer: this.#limits.relayBufferSize,
     };
     this.#plane = new binding.Plane(native, () => this.#takeEvents());
+    this.#mesh = new NativeMesh(this.#plane, this.#packer, (id) => this.#listeners.get(id));
   }
 
   async listen(spec: ListenerSpec): Promise<BoundListener> {
     if (parseIp(spec.local.ip) === undefined) throw listenError(spec, "not an IP address");
     if (this.#closed !== undefined) throw listenError(spec, "the data plane is closed");
     if (this.#listenerIds.has(spec.id)) throw listenError(spec, `listener ${spec.id} is open already`);
+    if (this.#mesh.isTaken(spec)) {
+      throw listenError(spec, `another listener has frontend ${JSON.stringify(spec.frontend)}`);
+    }
     this.#listenerIds.add(spec.id);
     const listener = await this.#open(spec).catch((error: unknown) => {
       this.#listenerIds.delete(spec.id);
@@ -121,6 +132,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       throw listenError(spec, "the data plane is closed");
     }
     this.#listeners.set(spec.id, listener);
+    this.#mesh.join(spec, listener.number);
     return { id: spec.id, local: listener.local };
   }
 
@@ -133,12 +145,18 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     listener.stream.setCertificate(certificate);
   }
 
-  openMesh({ local }: MeshSpec): Promise<OpenMesh> {
-    return Promise.reject(new ListenError(`mesh ${formatAddress(local)}: not available`));
+  async openMesh(spec: MeshSpec): Promise<OpenMesh> {
+    if (this.#closed !== undefined) throw meshError(spec, "the data plane is closed");
+    if (this.#mesh.isOpen) throw meshError(spec, "a mesh is open already");
+    const checked = checkMesh(spec, (id) => this.#listeners.get(id)?.spec);
+    const opened = this.#mesh.open(spec.local, checked);
+    if (typeof opened !== "number") return opened;
+    throw meshError(spec, causeOf(systemError(opened)));
   }
 
-  setMeshSecrets(): void {
-    throw new ListenError("no mesh is open");
+  setMeshSecrets(secrets: readonly Uint8Array[]): void {
+    this.#mesh.setSecrets(checkSecrets(secrets));
+    if (this.#closed === undefined) this.#flush();
   }
 
   apply(commands: readonly PlaneCommand[]): void {
@@ -154,10 +172,13 @@ class NativeDataPlane implements DataPlane, EventHandlers {
   }
 
   counters(): DataPlaneCounters {
-    const [native, relays] = this.#nativeTotals();
+    const native = this.#last ?? this.#plane.counters();
+    const [packetsSent = 0, bytesSent = 0, packetsReceived = 0, bytesReceived = 0] = native.slice(MESH, HELD);
+    const closed = this.#last !== undefined;
+    const [relays = 0, peers = 0, foreignClients = 0] = closed ? [] : native.slice(HELD);
     const { packetsToPeers, bytesToPeers, packetsToClients, bytesToClients, slowPath } = this.#tally;
     const dropped = { ...this.#tally.dropped };
-    for (const [index, count] of native.slice(FIRST_DROP).entries()) {
+    for (const [index, count] of native.slice(FIRST_DROP, MESH).entries()) {
       const reason = DROP_REASONS[index];
       if (reason !== undefined) dropped[reason] += count;
     }
@@ -172,7 +193,14 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       dropped,
       relays,
       streams: this.#admission.open,
-      mesh: { packetsSent: 0, bytesSent: 0, packetsReceived: 0, bytesReceived: 0, peers: 0, foreignClients: 0 },
+      mesh: {
+        packetsSent,
+        bytesSent,
+        packetsReceived,
+        bytesReceived,
+        peers,
+        foreignClients,
+      },
     };
   }
 
@@ -205,6 +233,29 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     this.#events.push({ type: "peer-error", relay, peer, icmp });
   }
 
+  viaMesh(number: number, remote: ClientAddress, peer: MeshPeerId, bytes: Buffer): void {
+    const listener = this.#byNumber[number];
+    if (listener === undefined) return;
+    const { stream } = listener;
+    // One whose connection ends here is heard here.
+    if (stream?.serves(remote)) this.#tally.drop("mesh-refused");
+    else if (stream === undefined || this.#plane.fromStreamVia(number, packAddress(remote), peer, bytes)) {
+      if (stream !== undefined) this.#tally.slowPath += 1;
+      this.#events.push({ type: "client-input", client: { listener: listener.id, remote }, bytes, via: peer });
+    }
+  }
+
+  meshControl(peer: MeshPeerId, bytes: Buffer): void {
+    this.#events.push({ type: "mesh-control", peer, bytes });
+  }
+
+  meshToStream(number: number, remote: ClientAddress, bytes: Buffer): void {
+    const stream = this.#byNumber[number]?.stream;
+    const isData = beginsAsChannelData(bytes) || isDataIndication(bytes);
+    const reason = isData ? stream?.relay(remote, bytes) : stream?.send(remote, bytes);
+    if (reason !== undefined) this.#tally.drop(reason);
+  }
+
   toStream(number: number, remote: ClientAddress, relay: RelayId, payload: number, bytes: Buffer): void {
     const stream = this.#byNumber[number]?.stream;
     const reason: DropReason | undefined = stream === undefined ? "unknown-client" : stream.relay(remote, bytes);
@@ -224,11 +275,6 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     const streams = this.#byNumber.map(({ stream }) => stream?.close());
     this.#listeners.clear();
     await Promise.all(streams);
-  }
-
-  #nativeTotals(): readonly [totals: readonly number[], relays: number] {
-    const all = this.#last ?? this.#plane.counters();
-    return [all.slice(0, -1), this.#last === undefined ? (all.at(-1) ?? 0) : 0];
   }
 
   #takeEvents(): void {
@@ -253,15 +299,15 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       },
       announceClosed: (remote) => this.#events.push({ type: "client-closed", client: { listener: id, remote } }),
     });
-    const listener: OpenListener = { id, number, local: stream.local, stream };
+    const listener: OpenListener = { id, spec, number, local: stream.local, stream };
     this.#byNumber[number] = listener;
     return listener;
   }
 
   #openUdp(spec: ListenerSpec): OpenListener {
     const { errno, listener: number, local } = this.#plane.listen(packAddress(spec.local), spec.mode === "stun");
-    if (errno !== 0) throw Object.assign(new Error(nameOf(errno)), { code: nameOf(errno) });
-    const listener: OpenListener = { id: spec.id, number, local: unpackAddress(local), stream: undefined };
+    if (errno !== 0) throw systemError(errno);
+    const listener: OpenListener = { id: spec.id, spec, number, local: unpackAddress(local), stream: undefined };
     this.#byNumber[number] = listener;
     return listener;
   }
@@ -287,15 +333,16 @@ class NativeDataPlane implements DataPlane, EventHandlers {
         else this.#sendToClient(command.client, command.bytes);
         break;
       case "upsert":
-        if (command.entry.kind === "allocation") {
+        if (isForeign(command)) this.#mesh.pack(command);
+        else if (command.entry.kind === "allocation") {
           const { listener } = command.entry.client;
           this.#packer.allocation(this.#numberOf(listener), command.entry);
         } else if (command.entry.kind === "permission") this.#packer.permission(command.entry);
-        else if (command.entry.kind === "channel") this.#packer.channel(command.entry);
+        else this.#packer.channel(command.entry);
         break;
       case "revoke":
-        if (command.key.kind === "foreign" || command.key.kind === "foreign-ports") break;
-        this.#packer.revoke(command.key);
+        if (isForeign(command)) this.#mesh.pack(command);
+        else this.#packer.revoke(command.key);
         break;
       case "bind":
         this.#packer.bind(command);
@@ -307,12 +354,18 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       case "close":
         this.#listeners.get(command.client.listener)?.stream?.closeClient(command.client.remote);
         break;
+      case "lease":
+        this.#packer.lease(command);
+        break;
+      default:
+        this.#mesh.pack(command);
     }
   }
 
   #sendToClient({ listener: id, remote }: ClientTuple, bytes: Uint8Array): void {
     const stream = this.#listeners.get(id)?.stream;
-    if (stream === undefined) {
+    // One whose connection does not end here may be reached by way of another relay.
+    if (stream === undefined || (this.#mesh.isOpen && !stream.serves(remote))) {
       this.#packer.sendToClient(this.#numberOf(id), remote, bytes);
       return;
     }
@@ -335,6 +388,10 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     const result: BindResult = errno === 0 ? { ok: true } : { ok: false, reason: bindFailure(nameOf(errno)) };
     this.#events.push({ type: "bound", relay, result });
   }
+}
+
+function systemError(errno: number): Error {
+  return Object.assign(new Error(nameOf(errno)), { code: nameOf(errno) });
 }
 
 function nameOf(errno: number): string {

@@ -3,15 +3,19 @@ import type {
   AllocationEntry,
   Bind,
   ChannelEntry,
+  Lease,
   PermissionEntry,
   RelayId,
   Revoke,
   SendToPeer,
   Unbind,
 } from "@culvert/turn";
+import type { ForeignPortsEntry, MeshPeerId } from "../mesh-port.ts";
 
 const IP_LENGTH = 17;
 export const ADDRESS_LENGTH: number = IP_LENGTH + 2;
+/** With its id. */
+const KEY_LENGTH = 1 + 32;
 const ANY_PORT = { min: 0, max: 0xffff } as const;
 
 /** What each packed command begins with. */
@@ -25,6 +29,16 @@ const Code = {
   channel: 7,
   revokePermission: 8,
   revokeChannel: 9,
+  lease: 10,
+  meshPeer: 11,
+  meshPeerGone: 12,
+  meshKeys: 13,
+  meshSend: 14,
+  forward: 15,
+  foreignClient: 16,
+  revokeForeignClient: 17,
+  foreignPorts: 18,
+  revokeForeignPorts: 19,
 } as const;
 
 /** Commands, packed one after the other as the addon reads them. Little endian. */
@@ -58,9 +72,20 @@ export class CommandPacker {
     this.#bytes(bytes);
   }
 
-  bind({ relay, local }: Bind): void {
+  bind({ relay, local, lease = NaN, counters }: Bind): void {
     this.#relay(Code.bind, relay);
     this.#address(local);
+    this.#f64(lease);
+    this.#f64(counters?.packetsToPeers ?? NaN);
+    this.#f64(counters?.bytesToPeers ?? NaN);
+    this.#f64(counters?.packetsToClient ?? NaN);
+    this.#f64(counters?.bytesToClient ?? NaN);
+  }
+
+  lease({ lease, deadline }: Lease): void {
+    this.#u8(Code.lease);
+    this.#f64(lease);
+    this.#f64(deadline);
   }
 
   unbind({ relay }: Unbind): void {
@@ -105,6 +130,75 @@ export class CommandPacker {
     }
   }
 
+  /** `keys` packed, here and below: each its id in one byte, then 32 bytes. */
+  meshPeer(peer: MeshPeerId, instance: Uint8Array, address: TransportAddress, keys: Uint8Array): void {
+    this.#relay(Code.meshPeer, peer);
+    this.#raw(instance);
+    this.#address(address);
+    this.#keys(keys);
+  }
+
+  meshPeerGone(peer: MeshPeerId): void {
+    this.#relay(Code.meshPeerGone, peer);
+  }
+
+  meshKeys(keys: Uint8Array): void {
+    this.#u8(Code.meshKeys);
+    this.#keys(keys);
+  }
+
+  meshSend(peer: MeshPeerId, bytes: Uint8Array): void {
+    this.#relay(Code.meshSend, peer);
+    this.#bytes(bytes);
+  }
+
+  forward(peer: MeshPeerId, listener: number, remote: TransportAddress, bytes: Uint8Array): void {
+    this.#relay(Code.forward, peer);
+    this.#u32(listener);
+    this.#address(remote);
+    this.#bytes(bytes);
+  }
+
+  foreignClient(listener: number, remote: TransportAddress, peer: MeshPeerId, deadline: number): void {
+    this.#u8(Code.foreignClient);
+    this.#u32(listener);
+    this.#address(remote);
+    this.#f64(peer);
+    this.#f64(deadline);
+  }
+
+  revokeForeignClient(listener: number, remote: TransportAddress): void {
+    this.#u8(Code.revokeForeignClient);
+    this.#u32(listener);
+    this.#address(remote);
+  }
+
+  foreignPorts({ ip, ports, peer, deadline }: ForeignPortsEntry): void {
+    this.#u8(Code.foreignPorts);
+    this.#ip(ip);
+    this.#u16(ports.min);
+    this.#u16(ports.max);
+    this.#f64(peer);
+    this.#f64(deadline);
+  }
+
+  revokeForeignPorts({ ip, ports }: Pick<ForeignPortsEntry, "ip" | "ports">): void {
+    this.#u8(Code.revokeForeignPorts);
+    this.#ip(ip);
+    this.#u16(ports.min);
+    this.#u16(ports.max);
+  }
+
+  #keys(keys: Uint8Array): void {
+    this.#u8(keys.length / KEY_LENGTH);
+    this.#raw(keys);
+  }
+
+  #raw(bytes: Uint8Array): void {
+    const at = this.#reserve(bytes.length);
+    this.#buffer.set(bytes, at);
+  }
+
   #relay(code: number, relay: RelayId): void {
     this.#u8(code);
     this.#f64(relay);
@@ -122,8 +216,7 @@ export class CommandPacker {
 
   #bytes(bytes: Uint8Array): void {
     this.#u32(bytes.length);
-    const at = this.#reserve(bytes.length);
-    this.#buffer.set(bytes, at);
+    this.#raw(bytes);
   }
 
   #u8(value: number): void {
@@ -162,6 +255,13 @@ export class CommandPacker {
 export function packAddress(address: TransportAddress): Buffer {
   const bytes = Buffer.allocUnsafe(ADDRESS_LENGTH);
   writeAddress(address, bytes, 0);
+  return bytes;
+}
+
+/** One packed IP address. */
+export function packIp(ip: string): Buffer {
+  const bytes = Buffer.allocUnsafe(IP_LENGTH);
+  writeIp(ip, bytes, 0);
   return bytes;
 }
 

@@ -1,16 +1,25 @@
 import { formatIp, type TransportAddress } from "@culvert/stun";
 import type { IcmpError, RelayId } from "@culvert/turn";
+import type { MeshPeerId } from "../mesh-port.ts";
 
 /** Takes the events that `takeEvents` gave. `listener` is as the addon numbers it. Bytes are views of what was packed. */
 export interface EventHandlers {
   clientInput(listener: number, remote: TransportAddress, bytes: Buffer): void;
   peerError(relay: RelayId, peer: TransportAddress, icmp: IcmpError): void;
+  /** A message of a client that came over the mesh. For a listener of streams it was not looked at yet. */
+  viaMesh(listener: number, remote: TransportAddress, peer: MeshPeerId, bytes: Buffer): void;
+  meshControl(peer: MeshPeerId, bytes: Buffer): void;
+  /** An answer for the client of a stream that came over the mesh. */
+  meshToStream(listener: number, remote: TransportAddress, bytes: Buffer): void;
   /** A message for the client of a stream; `payload` bytes of it are application data. */
   toStream(listener: number, remote: TransportAddress, relay: RelayId, payload: number, bytes: Buffer): void;
 }
 
 const CLIENT_INPUT = 1;
 const PEER_ERROR = 2;
+const TO_STREAM = 3;
+const VIA_MESH = 4;
+const MESH_CONTROL = 5;
 
 /** Reads packed events, little endian. */
 export function unpackEvents(packed: Buffer, handlers: EventHandlers): void {
@@ -22,8 +31,14 @@ export function unpackEvents(packed: Buffer, handlers: EventHandlers): void {
     } else if (code === PEER_ERROR) {
       const [relay, peer] = [reader.f64(), reader.address()];
       handlers.peerError(relay, peer, { type: reader.u8(), code: reader.u8(), data: reader.u32() });
-    } else {
+    } else if (code === TO_STREAM) {
       handlers.toStream(reader.u32(), reader.address(), reader.f64(), reader.u32(), reader.bytes());
+    } else if (code === VIA_MESH) {
+      handlers.viaMesh(reader.u32(), reader.address(), reader.f64(), reader.bytes());
+    } else if (code === MESH_CONTROL) {
+      handlers.meshControl(reader.f64(), reader.bytes());
+    } else {
+      handlers.meshToStream(reader.u32(), reader.address(), reader.bytes());
     }
   }
 }

@@ -406,6 +406,26 @@ export function meshForwarding(create: CreateHarness, createEdge: CreateHarness)
       await member.join([one, await member.listen({ transport: "tcp" })]);
     });
 
+    test("does not keep later listeners from taking part, each with a frontend of its own", async () => {
+      const { owner, edge } = await given();
+      const late = { local: { ip: IP, port: 0 }, frontend: "late" };
+      const [home, front] = [await owner.listen(late), await edge.listen(late)];
+      await expect(edge.listen(late)).rejects.toThrow(/another listener has frontend "late"/);
+      await edge.listen({ ...late, transport: "tcp" });
+      const client = await edge.udp();
+      edge.foreign(tuple(front, client), OWNER);
+      const request = refresh();
+      await client.send(front.local, request);
+      expect(await owner.event("client-input")).toEqual({
+        type: "client-input",
+        client: tuple(home, client),
+        bytes: request,
+        via: EDGE,
+      });
+      owner.apply({ type: "send", to: "client", client: tuple(home, client), bytes: request });
+      expect((await client.next()).from).toEqual(front.local);
+    });
+
     test("twice fails, and so do secrets for one that is not open", async () => {
       const member = new Member(create);
       expect(() => member.plane.setMeshSecrets([SECRET])).toThrow(/no mesh is open/);

@@ -4,14 +4,14 @@ mod mac;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fastpath::{ADDR_LEN, Addr, Client, FastPath, ListenMode};
+use fastpath::{ADDR_LEN, Addr, Client, FastPath, IP_LEN, Ip, KEY, ListenMode, MeshOptions, SealKey};
 use napi::bindgen_prelude::{Buffer, Function, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Error, Result, Status};
 use napi_derive::napi;
 
 /// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
-const PROTOCOL: u32 = 2;
+const PROTOCOL: u32 = 3;
 
 #[napi]
 pub fn protocol() -> u32 {
@@ -38,6 +38,33 @@ pub struct Listening {
     pub listener: u32,
     /// Packed.
     pub local: Buffer,
+}
+
+/// See `fastpath::MeshOptions`.
+#[napi(object)]
+pub struct MeshSpec {
+    /// Packed.
+    pub local: Uint8Array,
+    pub instance: Uint8Array,
+    /// Each its id in one byte, then itself.
+    pub keys: Uint8Array,
+    /// For each frontend its name on the wire, the listener and the address family.
+    pub frontends: Vec<u32>,
+    /// Packed, one after the other.
+    pub shared_ips: Uint8Array,
+    pub max_foreign: u32,
+    pub max_paths: u32,
+}
+
+/// What became of `open_mesh`.
+#[napi(object)]
+pub struct MeshOpened {
+    /// The error number, or 0.
+    pub errno: i32,
+    /// Packed.
+    pub local: Buffer,
+    /// Why datagrams of peers for other relays are not taken; empty when they are, or need not be.
+    pub no_steering: String,
 }
 
 /// Keeps the event loop alive for as long as it is there.
@@ -100,6 +127,35 @@ impl Plane {
         self.plane.add_stream_listener()
     }
 
+    #[napi]
+    pub fn open_mesh(&mut self, spec: MeshSpec) -> Result<MeshOpened> {
+        let options = mesh_options(&spec).ok_or_else(|| Error::from_reason("not a mesh"))?;
+        Ok(match self.plane.open_mesh(options) {
+            Ok(opened) => MeshOpened {
+                errno: 0,
+                local: opened.local.pack().to_vec().into(),
+                no_steering: opened.no_steering.map_or_else(String::new, |error| error.to_string()),
+            },
+            Err(error) => MeshOpened {
+                errno: error.raw_os_error().unwrap_or(-1),
+                local: Buffer::from(Vec::new()),
+                no_steering: String::new(),
+            },
+        })
+    }
+
+    /// False when another listener has the name.
+    #[napi]
+    pub fn join_mesh(&mut self, frontend: u32, listener: u32, family: u32) -> bool {
+        self.plane.join_mesh(frontend, listener, family == 6)
+    }
+
+    /// As `from_stream`, for a message that came over the mesh by a peer.
+    #[napi]
+    pub fn from_stream_via(&mut self, listener: u32, remote: Uint8Array, peer: f64, bytes: Uint8Array) -> Result<bool> {
+        Ok(self.plane.from_stream_via(client(listener, &remote)?, peer, &bytes))
+    }
+
     /// Returns what became of each bind: the relay, then the error number or 0.
     #[napi]
     pub fn apply(&mut self, now: f64, commands: Uint8Array) -> Result<Vec<f64>> {
@@ -134,11 +190,13 @@ impl Plane {
         self.plane.take_events().into()
     }
 
-    /// Totals, then how many relays are open.
+    /// Totals, then how many relays are open, how many peers are registered, and how many clients others own.
     #[napi]
     pub fn counters(&self) -> Vec<f64> {
         let (totals, relays) = self.plane.counters();
-        totals.into_iter().chain([relays as f64]).collect()
+        let (peers, foreign) = self.plane.mesh_totals();
+        let held = [relays, peers, foreign].map(|count| count as f64);
+        totals.into_iter().chain(held).collect()
     }
 
     /// Empty for a relay that is not open.
@@ -156,6 +214,31 @@ impl Plane {
 
 fn client(listener: u32, remote: &[u8]) -> Result<Client> {
     Ok((listener, addr(remote)?))
+}
+
+/// None when something of it is not packed as it is to be.
+fn mesh_options(spec: &MeshSpec) -> Option<MeshOptions> {
+    let keys = spec.keys.chunks(1 + KEY).map(|packed| {
+        let (id, key) = packed.split_first()?;
+        SealKey::new(*id, key.try_into().ok()?)
+    });
+    let frontends = spec.frontends.chunks(3).map(|one| match one {
+        [name, listener, family] => Some((*name, *listener, *family == 6)),
+        _ => None,
+    });
+    let shared_ips = spec
+        .shared_ips
+        .chunks(IP_LEN)
+        .map(|packed| Ip::unpack(packed.try_into().ok()?));
+    Some(MeshOptions {
+        local: addr(&spec.local).ok()?,
+        instance: spec.instance.as_ref().try_into().ok()?,
+        keys: keys.collect::<Option<_>>()?,
+        frontends: frontends.collect::<Option<_>>()?,
+        shared_ips: shared_ips.collect::<Option<_>>()?,
+        max_foreign: spec.max_foreign as usize,
+        max_paths: spec.max_paths as usize,
+    })
 }
 
 fn addr(bytes: &[u8]) -> Result<Addr> {

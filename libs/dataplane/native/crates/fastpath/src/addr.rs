@@ -86,6 +86,15 @@ impl Addr {
         Some(Self::new(Ip::unpack(&ip)?, port))
     }
 
+    pub fn of_v4(name: libc::sockaddr_in) -> Self {
+        let port = u16::from_be(name.sin_port);
+        Self::new(Ip::v4(name.sin_addr.s_addr.to_ne_bytes()), port)
+    }
+
+    pub fn of_v6(name: libc::sockaddr_in6) -> Self {
+        Self::new(Ip::v6(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port))
+    }
+
     pub fn pack(self) -> [u8; ADDR_LEN] {
         let mut bytes = [0; ADDR_LEN];
         bytes[..IP_LEN].copy_from_slice(&self.ip.pack());
@@ -153,11 +162,8 @@ impl Name {
         // SAFETY: every `Name` begins as `default`, all of whose bytes are initialized, and all fields are plain integers.
         let (family, v4, v6) = unsafe { (self.family, &self.v4, &self.v6) };
         match i32::from(family) {
-            libc::AF_INET => Some(Addr::new(
-                Ip::v4(v4.sin_addr.s_addr.to_ne_bytes()),
-                u16::from_be(v4.sin_port),
-            )),
-            libc::AF_INET6 => Some(Addr::new(Ip::v6(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port))),
+            libc::AF_INET => Some(Addr::of_v4(*v4)),
+            libc::AF_INET6 => Some(Addr::of_v6(*v6)),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ const MAX_DATAGRAM: usize = 1 << 16;
 const STRIDE: usize = HEADROOM + MAX_DATAGRAM + 128;
 
 /// Room for what the kernel says about a datagram: its traffic class and its segments.
-type Control = [u64; 8];
+type Control = [u64; 16];
 
 pub struct Receiver {
     buffers: Box<[u8]>,
@@ -37,6 +37,8 @@ pub struct Received {
     pub segment: usize,
     /// TOS of IPv4, traffic class of IPv6.
     pub tos: u8,
+    /// Where it was sent to, on sockets that are to tell.
+    pub to: Option<Addr>,
 }
 
 impl Received {
@@ -58,7 +60,7 @@ impl Receiver {
     pub fn new() -> Self {
         let mut buffers: Box<[u8]> = vec![0; STRIDE * CAPACITY].into();
         let mut names: Box<[Name]> = vec![Name::default(); CAPACITY].into();
-        let mut controls: Box<[Control]> = vec![[0; 8]; CAPACITY].into();
+        let mut controls: Box<[Control]> = vec![Control::default(); CAPACITY].into();
         let mut vectors: Box<[libc::iovec]> = (0..CAPACITY)
             .map(|index| libc::iovec {
                 iov_base: buffers[index * STRIDE + HEADROOM..].as_mut_ptr().cast(),
@@ -141,6 +143,7 @@ impl Receiver {
             length,
             segment: length,
             tos: 0,
+            to: None,
         };
         let header = &raw const header.msg_hdr;
         // SAFETY: the kernel has filled the header in, whose control data lies in `_controls`; the CMSG macros stay within
@@ -157,6 +160,12 @@ impl Receiver {
                     (libc::IPPROTO_IP, libc::IP_TOS) => received.tos = data.read(),
                     (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                         received.tos = data.cast::<libc::c_int>().read_unaligned() as u8;
+                    }
+                    (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) => {
+                        received.to = Some(Addr::of_v4(data.cast::<libc::sockaddr_in>().read_unaligned()));
+                    }
+                    (libc::IPPROTO_IPV6, libc::IPV6_ORIGDSTADDR) => {
+                        received.to = Some(Addr::of_v6(data.cast::<libc::sockaddr_in6>().read_unaligned()));
                     }
                     _ => {}
                 }

@@ -1,6 +1,7 @@
 //! Commands of the control loop: packed one after the other, little endian, in the order in which they are carried out.
 
 use crate::addr::{ADDR_LEN, Addr, IP_LEN, Ip};
+use crate::mesh::seal::{Instance, KEY, SealKey};
 use crate::table::{Allocation, Channel, Permission, Tuple};
 
 pub enum Command<'a> {
@@ -17,6 +18,9 @@ pub enum Command<'a> {
     Bind {
         relay: f64,
         local: Addr,
+        lease: Option<f64>,
+        /// Packets and bytes to peers, packets and bytes to the client.
+        counters: Option<[f64; 4]>,
     },
     Unbind {
         relay: f64,
@@ -41,6 +45,61 @@ pub enum Command<'a> {
         relay: f64,
         number: u16,
     },
+    Lease {
+        lease: f64,
+        deadline: f64,
+    },
+    MeshPeer {
+        peer: f64,
+        instance: Instance,
+        addr: Addr,
+        keys: PackedKeys<'a>,
+    },
+    MeshPeerGone {
+        peer: f64,
+    },
+    MeshKeys {
+        keys: PackedKeys<'a>,
+    },
+    MeshSend {
+        peer: f64,
+        bytes: &'a [u8],
+    },
+    Forward {
+        peer: f64,
+        client: Tuple,
+        bytes: &'a [u8],
+    },
+    ForeignClient {
+        client: Tuple,
+        peer: f64,
+        deadline: f64,
+    },
+    RevokeForeignClient {
+        client: Tuple,
+    },
+    ForeignPorts {
+        ip: Ip,
+        ports: (u16, u16),
+        peer: f64,
+        deadline: f64,
+    },
+    RevokeForeignPorts {
+        ip: Ip,
+        ports: (u16, u16),
+    },
+}
+
+/// Keys of the mesh: each its id, then itself.
+#[derive(Clone, Copy)]
+pub struct PackedKeys<'a>(pub &'a [u8]);
+
+impl PackedKeys<'_> {
+    pub fn unpack(self) -> Box<[SealKey]> {
+        let keys = self.0.chunks_exact(1 + KEY);
+        keys.filter_map(|packed| SealKey::new(packed[0], packed[1..].first_chunk()?))
+            .collect()
+    }
 }
 
 /// Commands that are not packed as they are to be: the two sides are not of one version.
@@ -80,6 +139,8 @@ impl<'a> Commands<'a> {
             3 => Command::Bind {
                 relay: self.f64()?,
                 local: self.addr()?,
+                lease: self.optional()?,
+                counters: self.counters()?,
             },
             4 => Command::Unbind { relay: self.f64()? },
             5 => Command::Allocation {
@@ -88,7 +149,7 @@ impl<'a> Commands<'a> {
                     client: self.tuple()?,
                     v6: self.u8()? == 6,
                     deadline: self.f64()?,
-                    rate: Some(self.f64()?).filter(|rate| !rate.is_nan()),
+                    rate: self.optional()?,
                 },
             },
             6 => Command::Permission {
@@ -112,8 +173,65 @@ impl<'a> Commands<'a> {
                 relay: self.f64()?,
                 number: self.u16()?,
             },
+            10 => Command::Lease {
+                lease: self.f64()?,
+                deadline: self.f64()?,
+            },
+            11 => Command::MeshPeer {
+                peer: self.f64()?,
+                instance: *self.array()?,
+                addr: self.addr()?,
+                keys: self.keys()?,
+            },
+            12 => Command::MeshPeerGone { peer: self.f64()? },
+            13 => Command::MeshKeys { keys: self.keys()? },
+            14 => Command::MeshSend {
+                peer: self.f64()?,
+                bytes: self.bytes()?,
+            },
+            15 => Command::Forward {
+                peer: self.f64()?,
+                client: self.tuple()?,
+                bytes: self.bytes()?,
+            },
+            16 => Command::ForeignClient {
+                client: self.tuple()?,
+                peer: self.f64()?,
+                deadline: self.f64()?,
+            },
+            17 => Command::RevokeForeignClient { client: self.tuple()? },
+            18 => Command::ForeignPorts {
+                ip: self.ip()?,
+                ports: (self.u16()?, self.u16()?),
+                peer: self.f64()?,
+                deadline: self.f64()?,
+            },
+            19 => Command::RevokeForeignPorts {
+                ip: self.ip()?,
+                ports: (self.u16()?, self.u16()?),
+            },
             _ => return None,
         })
+    }
+
+    /// A number that may be missing: it is none then.
+    fn optional(&mut self) -> Option<Option<f64>> {
+        Some(Some(self.f64()?).filter(|value| !value.is_nan()))
+    }
+
+    fn counters(&mut self) -> Option<Option<[f64; 4]>> {
+        let mut counters = [0.0; 4];
+        for counter in &mut counters {
+            *counter = self.f64()?;
+        }
+        Some(Some(counters).filter(|counters| !counters.iter().any(|counter| counter.is_nan())))
+    }
+
+    fn keys(&mut self) -> Option<PackedKeys<'a>> {
+        let length = usize::from(self.u8()?) * (1 + KEY);
+        let (keys, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(PackedKeys(keys))
     }
 
     fn permission(&mut self) -> Option<Permission> {

@@ -14,9 +14,14 @@ pub enum Drop {
     RateLimited,
     BackPressure,
     SendFailed,
+    Fenced,
+    MeshAuth,
+    MeshReplay,
+    MeshUnknown,
+    MeshRefused,
 }
 
-const DROPS: usize = 9;
+const DROPS: usize = 14;
 const PACKETS_TO_PEERS: usize = 0;
 const BYTES_TO_PEERS: usize = 1;
 const PACKETS_TO_CLIENTS: usize = 2;
@@ -24,10 +29,12 @@ const BYTES_TO_CLIENTS: usize = 3;
 const SLOW_PATH: usize = 4;
 const BINDINGS: usize = 5;
 const FIRST_DROP: usize = 6;
+const MESH_SENT: usize = FIRST_DROP + DROPS;
+const MESH_RECEIVED: usize = MESH_SENT + 2;
 
 /// How many totals there are: packets and bytes to peers, packets and bytes to clients, messages handed up, Binding
-/// requests answered, then what was dropped by reason.
-pub const COUNTERS: usize = FIRST_DROP + DROPS;
+/// requests answered, what was dropped by reason, then packets and bytes sent and received over the mesh.
+pub const COUNTERS: usize = MESH_RECEIVED + 2;
 
 /// Of one thread. Only that thread writes; any may read.
 #[repr(align(128))]
@@ -60,6 +67,16 @@ impl Tally {
 
     pub fn slow_path(&self) {
         self.add(SLOW_PATH, 1);
+    }
+
+    pub fn mesh_sent(&self, packets: usize, bytes: usize) {
+        self.add(MESH_SENT, packets);
+        self.add(MESH_SENT + 1, bytes);
+    }
+
+    pub fn mesh_received(&self, bytes: usize) {
+        self.add(MESH_RECEIVED, 1);
+        self.add(MESH_RECEIVED + 1, bytes);
     }
 
     pub fn bindings(&self, packets: usize) {
@@ -100,6 +117,15 @@ impl RelayTally {
 
     pub fn drop(&self, packets: usize) {
         self.add(4, packets);
+    }
+
+    /// Packets and bytes to peers, packets and bytes to the client: where it begins.
+    pub fn starting_at(counters: [f64; 4]) -> Self {
+        let tally = Self::default();
+        for (value, count) in tally.values.iter().zip(counters) {
+            value.store(count as u64, Ordering::Relaxed);
+        }
+        tally
     }
 
     pub fn totals(&self) -> [f64; RELAY_COUNTERS] {

@@ -8,6 +8,9 @@ use crate::addr::Addr;
 const CLIENT_INPUT: u8 = 1;
 const PEER_ERROR: u8 = 2;
 const TO_STREAM: u8 = 3;
+const VIA_MESH: u8 = 4;
+const MESH_CONTROL: u8 = 5;
+const MESH_TO_STREAM: u8 = 6;
 
 /// What waits to be taken before more is dropped, in bytes. Data for streams has a share of its own, so that a flood of it
 /// leaves requests their place.
@@ -50,6 +53,50 @@ impl Events {
                 return false;
             }
             queue.push(CLIENT_INPUT);
+            queue.extend_from_slice(&listener.to_le_bytes());
+            queue.extend_from_slice(&client.pack());
+            put_bytes(queue, &[bytes]);
+            true
+        })
+    }
+
+    /// A message of a client that came over the mesh. For a listener of streams it was not looked at yet.
+    pub fn via_mesh(&self, listener: u32, client: Addr, peer: f64, bytes: &[u8]) -> bool {
+        self.push(|queues| {
+            let queue = &mut queues.requests;
+            if queue.len() + bytes.len() > MAX_REQUEST_BYTES {
+                return false;
+            }
+            queue.push(VIA_MESH);
+            queue.extend_from_slice(&listener.to_le_bytes());
+            queue.extend_from_slice(&client.pack());
+            queue.extend_from_slice(&peer.to_le_bytes());
+            put_bytes(queue, &[bytes]);
+            true
+        })
+    }
+
+    pub fn mesh_control(&self, peer: f64, bytes: &[u8]) -> bool {
+        self.push(|queues| {
+            let queue = &mut queues.requests;
+            if queue.len() + bytes.len() > MAX_REQUEST_BYTES {
+                return false;
+            }
+            queue.push(MESH_CONTROL);
+            queue.extend_from_slice(&peer.to_le_bytes());
+            put_bytes(queue, &[bytes]);
+            true
+        })
+    }
+
+    /// An answer for a client on a stream that came over the mesh.
+    pub fn mesh_to_stream(&self, listener: u32, client: Addr, bytes: &[u8]) -> bool {
+        self.push(|queues| {
+            let queue = &mut queues.streams;
+            if queue.len() > MAX_STREAM_BYTES {
+                return false;
+            }
+            queue.push(MESH_TO_STREAM);
             queue.extend_from_slice(&listener.to_le_bytes());
             queue.extend_from_slice(&client.pack());
             put_bytes(queue, &[bytes]);

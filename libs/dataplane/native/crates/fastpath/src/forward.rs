@@ -64,13 +64,13 @@ pub fn from_client(table: &Table, client: Tuple, bytes: &[u8], now: f64) -> From
         data: indication.data,
         dont_fragment: indication.dont_fragment,
     };
-    to_known_peer(relay, to_peer, now)
+    to_known_peer(table, relay, to_peer, now)
 }
 
 /// What the control loop sends in the client's name obeys the table as well. `to` is as the client knows it.
 pub fn in_name_of_client(table: &Table, to_peer: ToPeer, now: f64) -> FromClient {
     match table.relay(to_peer.relay) {
-        Some(relay) => to_known_peer(relay, to_peer, now),
+        Some(relay) => to_known_peer(table, relay, to_peer, now),
         None => FromClient::Drop(Drop::NoAllocation, None),
     }
 }
@@ -94,21 +94,22 @@ fn channel_data(table: &Table, client: Tuple, bytes: &[u8], now: f64) -> FromCli
         data,
         dont_fragment: false,
     };
-    finish(relay, relay.permission(channel.peer.ip), to_peer, now)
+    finish(table, relay, relay.permission(channel.peer.ip), to_peer, now)
 }
 
-fn to_known_peer(relay: &Relay, mut to_peer: ToPeer, now: f64) -> FromClient {
+fn to_known_peer(table: &Table, relay: &Relay, mut to_peer: ToPeer, now: f64) -> FromClient {
     let permission = relay.permission(to_peer.to.ip);
     if let Some(permission) = permission {
         to_peer.to.ip = permission.wire;
     }
-    finish(relay, permission, to_peer, now)
+    finish(table, relay, permission, to_peer, now)
 }
 
-fn finish(relay: &Relay, permission: Option<&Permission>, to_peer: ToPeer, now: f64) -> FromClient {
+fn finish(table: &Table, relay: &Relay, permission: Option<&Permission>, to_peer: ToPeer, now: f64) -> FromClient {
     let port = to_peer.to.port;
     let reason = match refusal(relay, permission, port, now) {
         Some(reason) => reason,
+        None if table.bars(to_peer.to) => Drop::NoPermission,
         None if !relay.take_to_peers(to_peer.data.len(), now) => Drop::RateLimited,
         None if port == 0 => Drop::SendFailed,
         None => return FromClient::ToPeer(to_peer),
@@ -145,6 +146,9 @@ pub fn from_peer(relay: &Relay, wire: Addr, length: usize, now: f64) -> Result<(
 fn refusal(relay: &Relay, permission: Option<&Permission>, port: u16, now: f64) -> Option<Drop> {
     if relay.client.is_none() {
         return Some(Drop::NoAllocation);
+    }
+    if relay.lease_until() <= now {
+        return Some(Drop::Fenced);
     }
     if relay.deadline <= now {
         return Some(Drop::Expired);

@@ -70,7 +70,8 @@ pub struct Message {
     first_piece: u32,
     /// Bytes of each datagram; the last may be shorter.
     segment: usize,
-    total: usize,
+    /// Bytes in all.
+    pub total: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,6 +160,23 @@ impl Outbox {
             length: bytes.len() as u32,
             source: Source::Written,
         }
+    }
+
+    /// Keeps what `write` appends until `clear`, for a piece of it. None when it appends nothing.
+    pub fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Piece> {
+        let at = self.written.len();
+        write(&mut self.written);
+        let length = self.written.len() - at;
+        (length > 0).then_some(Piece {
+            at: at as u32,
+            length: length as u32,
+            source: Source::Written,
+        })
+    }
+
+    /// What waits, each message once.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
     }
 
     /// Adds a datagram, to the run of the one before it where that can be. The pieces are to be no more than three.

@@ -1,5 +1,7 @@
 //! The data plane as its owner sees it. Its methods are for one thread; the packets are the workers'.
 
+mod mesh;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +11,17 @@ use std::thread::{self, JoinHandle};
 use crate::addr::Addr;
 use crate::clock::Clock;
 use crate::command::{Command, Commands, MalformedCommand};
-use crate::counters::{COUNTERS, Drop, RELAY_COUNTERS, Tally};
+use crate::counters::{COUNTERS, Drop, RELAY_COUNTERS, RelayTally, Tally};
 use crate::event::Events;
 use crate::forward::{self, FromClient, ToPeer};
+use crate::mesh::frame::{ClientFrame, Head};
+use crate::mesh::{Mesh, Peer, PeerRef};
 use crate::outbox::Outcome;
 use crate::socket::{self, Buffers};
-use crate::table::{Relay, Table, Tuple};
+use crate::table::{Allocation, Relay, Table, Tuple};
 use crate::worker::{Poll, Worker, count_unsent};
+
+pub use mesh::OpenedMesh;
 
 /// A client: the listener's number and the client's address.
 pub type Client = (u32, Addr);
@@ -55,6 +61,7 @@ enum Listener {
 pub struct State {
     listeners: Vec<Listener>,
     pub table: Table,
+    pub mesh: Option<Mesh>,
 }
 
 impl State {
@@ -174,20 +181,37 @@ impl FastPath {
         let mut commands = Commands::new(commands);
         while let Some(command) = commands.next()? {
             match command {
-                Command::SendToClient { client, bytes } => self.send_to_client(&state, client, bytes),
+                Command::SendToClient { client, bytes } => {
+                    if !self.send_by_mesh(&state, client, bytes, now) {
+                        self.send_to_client(&state, client, bytes);
+                    }
+                }
                 Command::SendToPeer {
                     relay,
                     peer,
                     dont_fragment,
                     bytes,
                 } => self.send_to_peer(&state, relay, peer, dont_fragment, bytes),
-                Command::Bind { relay, local } => bound.push((relay, self.bind(&mut state, relay, local))),
+                Command::Bind {
+                    relay,
+                    local,
+                    lease,
+                    counters,
+                } => {
+                    let errno = self.bind(&mut state, relay, local, counters);
+                    if errno == 0 {
+                        state.table.put_under(relay, lease);
+                    }
+                    bound.push((relay, errno));
+                }
                 Command::Unbind { relay } => state.table.remove(relay),
-                Command::Allocation { relay, allocation } => state.table.assign(relay, allocation, now),
+                Command::Lease { lease, deadline } => state.table.set_lease(lease, deadline),
+                Command::Allocation { relay, allocation } => assign(&mut state, relay, allocation, now),
                 Command::Permission { relay, permission } => state.table.set_permission(relay, permission),
                 Command::Channel { relay, channel } => state.table.set_channel(relay, channel),
                 Command::RevokePermission { relay, ip } => state.table.delete_permission(relay, ip),
                 Command::RevokeChannel { relay, number } => state.table.delete_channel(relay, number),
+                command => self.carry_out_mesh(&mut state, command, now),
             }
         }
         Ok(bound)
@@ -195,13 +219,28 @@ impl FastPath {
 
     /// A message of a client that is served elsewhere: true when the table cannot answer it.
     pub fn from_stream(&mut self, client: Client, bytes: &[u8]) -> bool {
-        let client = tuple(client);
         let state = self.shared.read();
-        let decision = forward::from_client(&state.table, client, bytes, self.shared.clock.now());
+        self.take(&state, tuple(client), bytes, None)
+    }
+
+    fn take(&self, state: &State, client: Tuple, bytes: &[u8], via: Option<&Peer>) -> bool {
+        let now = self.shared.clock.now();
+        let mut decision = forward::from_client(&state.table, client, bytes, now);
+        if let Some(mesh) = &state.mesh {
+            decision = mesh.look(&state.table, client, decision, via, now);
+            let up = decision == FromClient::Up;
+            let owner = up.then(|| mesh.owner_of(&state.table, client, bytes, via, now));
+            if let Some((owner, frontend)) = owner.flatten() {
+                let head = Head::client(ClientFrame::Packet, frontend, client.remote);
+                let result = self.send_sealed_to(state, mesh, owner, &head, bytes);
+                self.count(result);
+                return false;
+            }
+        }
         if decision == FromClient::Up {
             return true;
         }
-        self.carry_out(&state, decision, bytes);
+        self.carry_out(state, decision, bytes);
         false
     }
 
@@ -251,6 +290,7 @@ impl FastPath {
         let mut state = self.shared.write();
         state.table.clear();
         state.listeners.clear();
+        state.mesh = None;
     }
 
     fn own_tally(&self) -> &Tally {
@@ -300,7 +340,7 @@ impl FastPath {
         }
     }
 
-    fn bind(&mut self, state: &mut State, id: f64, local: Addr) -> i32 {
+    fn bind(&mut self, state: &mut State, id: f64, local: Addr, counters: Option<[f64; 4]>) -> i32 {
         if let Some(known) = state.table.slot(id).and_then(|slot| state.table.relay(slot)) {
             return if known.local == local { 0 } else { libc::EADDRINUSE };
         }
@@ -308,7 +348,11 @@ impl FastPath {
         let opened = opened.map(|(socket, bound)| {
             // Port 0 was asked for: it is the same relay when it is asked for again.
             let local = if local.port == 0 { local } else { bound };
-            Relay::new(id, local, socket)
+            let mut relay = Relay::new(id, local, socket);
+            if let Some(counters) = counters {
+                relay.tally = RelayTally::starting_at(counters);
+            }
+            relay
         });
         let result = opened.and_then(|relay| {
             let slot = state.table.insert(relay);
@@ -353,6 +397,17 @@ fn send_by(relay: &Relay, tally: &Tally, to_peer: &ToPeer, bytes: &[u8]) {
         relay.tally.to_peers(1, data.len());
     }
     count_unsent(Some(relay), tally, 1, outcome);
+}
+
+/// A client that was heard over the mesh before it owned anything is reached that way.
+fn assign(state: &mut State, relay: f64, allocation: Allocation, now: f64) {
+    let State { table, mesh, .. } = state;
+    let client = allocation.client;
+    if let (Some(first), Some(mesh)) = (table.assign(relay, allocation, now), mesh) {
+        first
+            .via
+            .store(PeerRef::bits(mesh.path(client, now)), Ordering::Relaxed);
+    }
 }
 
 fn tuple((listener, remote): Client) -> Tuple {

@@ -32,6 +32,53 @@ pub fn open_listeners(local: Addr, count: usize, buffers: Buffers) -> io::Result
     Ok((sockets, local))
 }
 
+/// Opens the sockets of a mesh, one for each worker. What a worker of another relay sends comes to one worker here: the
+/// worker's number is the third byte of each datagram. Longer datagrams than the path takes are left to be fragmented.
+pub fn open_mesh(local: Addr, count: usize, buffers: Buffers) -> io::Result<(Vec<OwnedFd>, Addr)> {
+    let (sockets, local) = open_listeners(local, count, buffers)?;
+    for socket in &sockets {
+        set_dont_fragment(socket.as_fd(), local.ip.is_v6(), false)?;
+    }
+    if count > 1 {
+        choose_by_byte(sockets[0].as_fd(), 2, count as u32)?;
+    }
+    Ok((sockets, local))
+}
+
+/// Of sockets that share an address, the one with the number that a byte of the datagram is, modulo their count.
+fn choose_by_byte(socket: BorrowedFd<'_>, at: u32, count: u32) -> io::Result<()> {
+    let step = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, at),
+        step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count),
+        step(libc::BPF_RET | libc::BPF_A, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the option's value is a program of `len` steps, all of which outlive the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
 /// Opens a relay socket, which collects ICMP errors and leaves fragmentation to the network (RFC 8656 section 13) unless a
 /// packet is sent under `set_dont_fragment`.
 pub fn open_relay(local: Addr, buffers: Buffers) -> io::Result<(OwnedFd, Addr)> {
@@ -97,7 +144,12 @@ fn local_addr(socket: BorrowedFd<'_>) -> io::Result<Addr> {
     name.addr().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     // SAFETY: the option's value is one int, which is what the pointer and the length say.
     let result = unsafe {
         libc::setsockopt(

@@ -118,6 +118,11 @@ pub fn padding(length: usize) -> usize {
     length.wrapping_neg() & 3
 }
 
+/// Of what `is_stun`, or begins as ChannelData.
+pub fn is_binding_request(bytes: &[u8]) -> bool {
+    bytes.starts_with(&BINDING_REQUEST.to_be_bytes())
+}
+
 /// Answers a Binding request that has nothing in it but SOFTWARE and a right FINGERPRINT, and returns the length. None for
 /// everything else. `bytes` are to be what `is_stun`.
 pub fn answer_binding(bytes: &[u8], from: Addr, out: &mut [u8; MAX_BINDING_RESPONSE]) -> Option<usize> {

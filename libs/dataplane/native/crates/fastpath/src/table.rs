@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::addr::{Addr, Ip};
 use crate::bucket::Bucket;
@@ -54,6 +55,16 @@ fn lock(bucket: &Mutex<Bucket>) -> MutexGuard<'_, Bucket> {
     bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Until when relays under it may relay: bits of an f64. Only commands change it, and no packet is amid them.
+#[derive(Default)]
+pub struct Lease(AtomicU64);
+
+impl Lease {
+    pub fn deadline(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// One relay socket with its part of the table.
 pub struct Relay {
     /// As the control loop names it.
@@ -65,6 +76,9 @@ pub struct Relay {
     /// Whose it is; None before the allocation entry, and after the client's stream has ended.
     pub client: Option<Tuple>,
     pub deadline: f64,
+    lease: Option<Arc<Lease>>,
+    /// By way of which relay of the mesh the client is reached: bits of a `PeerRef`, or 0.
+    pub via: AtomicU64,
     limits: Option<Box<Limits>>,
     /// Sorted by `ip`.
     permissions: Vec<Permission>,
@@ -86,6 +100,8 @@ impl Relay {
             generation: 0,
             client: None,
             deadline: 0.0,
+            lease: None,
+            via: AtomicU64::new(0),
             limits: None,
             permissions: Vec::new(),
             mapped: Vec::new(),
@@ -93,6 +109,11 @@ impl Relay {
             channel_by_wire: Vec::new(),
             tally: RelayTally::default(),
         }
+    }
+
+    /// Until when it may relay, whatever else there is.
+    pub fn lease_until(&self) -> f64 {
+        self.lease.as_ref().map_or(f64::INFINITY, |lease| lease.deadline())
     }
 
     pub fn permission(&self, ip: Ip) -> Option<&Permission> {
@@ -243,7 +264,13 @@ pub struct Table {
     free: Vec<Slot>,
     /// By the bits of the id.
     by_id: Map<u64, Slot>,
+    by_local: Map<Addr, Slot>,
     clients: Map<Tuple, Client>,
+    /// By the bits of their ids.
+    leases: Map<u64, Arc<Lease>>,
+    /// Addresses that no peer is at, sorted, and their ports.
+    barred: Vec<Addr>,
+    barred_ports: Vec<u16>,
     generation: u32,
 }
 
@@ -273,6 +300,7 @@ impl Table {
             (self.relays.len() - 1) as Slot
         });
         self.by_id.insert(relay.id.to_bits(), slot);
+        self.by_local.insert(relay.local, slot);
         self.relays[slot as usize] = Some(Box::new(relay));
         slot
     }
@@ -282,12 +310,51 @@ impl Table {
         let Some(slot) = self.slot(id) else { return };
         self.detach(slot);
         self.by_id.remove(&id.to_bits());
-        self.relays[slot as usize] = None;
+        let removed = self.relays[slot as usize].take();
+        if let Some(relay) = removed.filter(|relay| self.by_local.get(&relay.local) == Some(&slot)) {
+            self.by_local.remove(&relay.local);
+        }
         self.free.push(slot);
     }
 
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// The relay whose socket is bound to the address.
+    pub fn relay_at(&self, local: Addr) -> Option<Slot> {
+        self.by_local.get(&local).copied()
+    }
+
+    /// Until when relays under the lease may relay; 0 is never.
+    pub fn set_lease(&mut self, lease: f64, deadline: f64) {
+        let shared = self.leases.entry(lease.to_bits()).or_default();
+        shared.0.store(deadline.max(0.0).to_bits(), Ordering::Relaxed);
+        if deadline <= 0.0 && Arc::strong_count(shared) == 1 {
+            self.leases.remove(&lease.to_bits());
+        }
+    }
+
+    /// Brings the relay under a lease, or out of one.
+    pub fn put_under(&mut self, relay: f64, lease: Option<f64>) {
+        let Some(slot) = self.slot(relay) else { return };
+        let lease = lease.map(|id| Arc::clone(self.leases.entry(id.to_bits()).or_default()));
+        if let Some(relay) = self.relay_mut(slot) {
+            relay.lease = lease;
+        }
+    }
+
+    /// Sets the addresses that no peer is at.
+    pub fn bar(&mut self, addresses: impl Iterator<Item = Addr>) {
+        self.barred = addresses.collect();
+        self.barred.sort_unstable();
+        self.barred_ports = self.barred.iter().map(|addr| addr.port).collect();
+        self.barred_ports.sort_unstable();
+        self.barred_ports.dedup();
+    }
+
+    pub fn bars(&self, addr: Addr) -> bool {
+        self.barred_ports.contains(&addr.port) && self.barred.binary_search(&addr).is_ok()
     }
 
     pub fn owns_relay(&self, client: Tuple) -> bool {
@@ -339,32 +406,39 @@ impl Table {
     }
 
     /// Gives the relay to a client. It takes the place of another relay of the same client and family, and is no other
-    /// client's any more.
-    pub fn assign(&mut self, relay: f64, allocation: Allocation, now: f64) {
+    /// client's any more. Returns it when it is the first of this client.
+    pub fn assign(&mut self, relay: f64, allocation: Allocation, now: f64) -> Option<&Relay> {
         let Allocation {
             client,
             v6,
             deadline,
             rate,
         } = allocation;
-        let Some(slot) = self.slot(relay) else { return };
-        let Some(relay) = self.relay_mut(slot) else { return };
+        let slot = self.slot(relay)?;
+        let relay = self.relay_mut(slot)?;
         relay.deadline = deadline;
         relay.set_rate(rate, now);
         if relay.client == Some(client) && self.relay_of(client, v6) == Some(slot) {
-            return;
+            return None;
         }
         self.detach(slot);
         if let Some(displaced) = self.relay_of(client, v6) {
             self.detach(displaced);
         }
+        let other = self.relay_of(client, !v6).and_then(|slot| self.relay(slot));
+        let (first, via) = (
+            other.is_none(),
+            other.map_or(0, |relay| relay.via.load(Ordering::Relaxed)),
+        );
         *self.clients.entry(client).or_default().relay_mut(v6) = Some(slot);
-        let Some(relay) = self.relay_mut(slot) else { return };
+        let relay = self.relay_mut(slot)?;
         relay.client = Some(client);
+        relay.via.store(via, Ordering::Relaxed);
         let numbers: Vec<u16> = relay.channels.iter().map(|channel| channel.number).collect();
         for number in numbers {
             self.learn_channel(client, number, slot);
         }
+        self.relay(slot).filter(|_| first)
     }
 
     /// The client is gone: whoever comes from its address next is another one.

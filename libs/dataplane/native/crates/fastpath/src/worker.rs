@@ -1,5 +1,7 @@
 //! One thread: it waits for its sockets, takes what has come in batches, and sends what becomes of it in batches.
 
+pub mod mesh;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +16,7 @@ use crate::addr::Addr;
 use crate::batch::{CAPACITY, Received, Receiver};
 use crate::counters::{Drop, Tally};
 use crate::forward::{self, Form, FromClient};
+use crate::mesh::Peer;
 use crate::outbox::{Datagram, Message, Outbox, Outcome, Piece};
 use crate::plane::{ListenMode, Shared, State};
 use crate::socket::take_error;
@@ -33,6 +36,8 @@ const ERRORS_TURN: usize = 64;
 const EVENTS: usize = 256;
 
 const LISTENER: u64 = 1 << 63;
+const MESH: u64 = LISTENER | 1 << 62;
+const STEERED: u64 = LISTENER | 1 << 61;
 const WAKE: u64 = u64::MAX;
 
 /// Where a worker learns that its sockets are readable; other threads add and remove sockets.
@@ -57,6 +62,14 @@ impl Poll {
 
     pub fn add_relay(&self, socket: BorrowedFd<'_>, slot: Slot, generation: u32) -> io::Result<()> {
         self.add(socket, relay_key(slot, generation))
+    }
+
+    pub fn add_mesh(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.add(socket, MESH)
+    }
+
+    pub fn add_steered(&self, socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+        self.add(socket, STEERED | u64::from(v6))
     }
 
     pub fn wake(&self) -> io::Result<()> {
@@ -99,11 +112,15 @@ pub struct Worker {
     to_peers: Outbox,
     /// What goes out of one listener.
     to_clients: Outbox,
+    /// What goes to other relays.
+    to_mesh: Outbox,
     listener: u32,
     /// Datagrams that the next turn of a listener takes.
     turn: usize,
     /// Answers to Binding requests that came to that listener.
     answers: Vec<(Addr, Piece)>,
+    /// When the first lease ends of those that relays in this batch are under.
+    lease_until: f64,
     ids: TransactionIds,
     now: f64,
 }
@@ -118,9 +135,11 @@ impl Worker {
             for_peers: Vec::new(),
             to_peers: Outbox::default(),
             to_clients: Outbox::default(),
+            to_mesh: Outbox::default(),
             listener: 0,
             turn: FIRST_TURN,
             answers: Vec::new(),
+            lease_until: f64::INFINITY,
             ids: TransactionIds::default(),
             now: 0.0,
         }
@@ -156,6 +175,7 @@ impl Worker {
     /// Does what fits into one batch, and returns the events that did not.
     fn batch<'e>(&mut self, state: &State, events: &'e [epoll::Event]) -> &'e [epoll::Event] {
         self.receiver.clear();
+        self.lease_until = f64::INFINITY;
         let mut rest = events;
         while let Some((event, others)) = rest.split_first() {
             let (key, flags) = (event.data.u64(), event.flags);
@@ -166,12 +186,15 @@ impl Worker {
             rest = others;
             match key {
                 WAKE => {}
+                MESH => self.read_mesh(state),
+                key if key & STEERED == STEERED => self.read_steered(state, key & 1 != 0),
                 key if key & LISTENER != 0 => self.read_listener(state, key as u32),
                 key => self.read_relay(state, key, flags.contains(epoll::EventFlags::ERR)),
             }
         }
         self.send_to_peers(state);
         self.send_to_clients(state);
+        self.send_to_mesh(state);
         rest
     }
 
@@ -196,11 +219,13 @@ impl Worker {
                 continue;
             };
             for (at, length) in datagram.segments() {
-                self.take_message(state, listener, mode, &datagram, at, length);
+                self.take_message(state, listener, mode, &datagram, at, length, None);
             }
         }
     }
 
+    /// `via` is the relay that it came by, if not directly.
+    #[expect(clippy::too_many_arguments)]
     fn take_message(
         &mut self,
         state: &State,
@@ -209,18 +234,28 @@ impl Worker {
         datagram: &Received,
         at: usize,
         length: usize,
+        via: Option<&Peer>,
     ) {
         let shared = &*self.shared;
         let tally = &shared.tallies[self.index];
         let remote = datagram.from;
         let bytes = &self.receiver.buffers()[at..at + length];
         let client = Tuple { listener, remote };
-        let decision = match mode {
+        let mut decision = match mode {
             ListenMode::Turn => forward::from_client(&state.table, client, bytes, self.now),
             ListenMode::Stun => {
                 forward::stun_only(bytes).map_or(FromClient::Up, |reason| FromClient::Drop(reason, None))
             }
         };
+        if let (Some(mesh), ListenMode::Turn) = (&state.mesh, mode) {
+            decision = mesh.look(&state.table, client, decision, via, self.now);
+            let up = decision == FromClient::Up;
+            let owner = up.then(|| mesh.owner_of(&state.table, client, bytes, via, self.now));
+            if let Some(owner) = owner.flatten() {
+                self.forward(mesh, owner, client, datagram.tos, at, length);
+                return;
+            }
+        }
         match decision {
             FromClient::ToPeer(to_peer) => self.for_peers.push(ForPeer {
                 relay: to_peer.relay,
@@ -238,7 +273,8 @@ impl Worker {
             }
             FromClient::Up => {
                 let mut response = [0; stun::MAX_BINDING_RESPONSE];
-                let answer = if shared.answers_bindings && mode == ListenMode::Turn && stun::is_stun(bytes) {
+                let answers = shared.answers_bindings && via.is_none();
+                let answer = if answers && mode == ListenMode::Turn && stun::is_stun(bytes) {
                     stun::answer_binding(bytes, remote, &mut response)
                 } else {
                     None
@@ -246,7 +282,10 @@ impl Worker {
                 if let Some(length) = answer {
                     let piece = self.to_clients.write(&response[..length]);
                     self.answers.push((remote, piece));
-                } else if shared.events.client_input(listener, remote, bytes) {
+                } else if match via {
+                    None => shared.events.client_input(listener, remote, bytes),
+                    Some(peer) => shared.events.via_mesh(listener, remote, peer.id, bytes),
+                } {
                     tally.slow_path();
                 } else {
                     tally.drop(Drop::BackPressure, 1);
@@ -265,6 +304,7 @@ impl Worker {
         if has_errors {
             self.take_errors(relay);
         }
+        self.use_lease(relay);
         // An error may be that of an earlier packet; the socket is still readable then.
         let Ok(received) = self.receiver.receive(relay.socket.as_fd(), RELAY_TURN) else {
             return;
@@ -296,6 +336,18 @@ impl Worker {
                 return;
             }
         };
+        if let Some(way) = self.way_of(state, relay) {
+            let cause = mesh::For {
+                relay: Some(slot),
+                payload: length,
+                tos: datagram.tos,
+            };
+            if let Err(reason) = self.reply(state, way, client, form, cause, at) {
+                self.tally().drop(reason, 1);
+                relay.tally.drop(1);
+            }
+            return;
+        }
         if state.is_stream(client.listener) {
             self.hand_to_stream(relay, client, form, at, length);
             return;
@@ -383,6 +435,19 @@ impl Worker {
         }
     }
 
+    /// What is sent for this relay is not to be sent past its lease.
+    fn use_lease(&mut self, relay: &Relay) {
+        let until = relay.lease_until();
+        if until > self.now {
+            self.lease_until = self.lease_until.min(until);
+        }
+    }
+
+    /// Whether a lease has ended since this batch was looked at: the process may have stood still.
+    fn is_past_a_lease(&self) -> bool {
+        self.lease_until < f64::INFINITY && self.shared.clock.now() >= self.lease_until
+    }
+
     fn send_to_clients(&mut self, state: &State) {
         // Those for one client next to each other, so that they make a run.
         self.answers.sort_by_key(|(to, _)| *to);
@@ -399,7 +464,9 @@ impl Worker {
         if self.to_clients.is_empty() {
             return;
         }
-        if let Some((_, sockets)) = state.udp_listener(self.listener) {
+        if self.is_past_a_lease() {
+            mesh::drop_fenced(&self.to_clients, &state.table, &self.shared.tallies[self.index]);
+        } else if let Some((_, sockets)) = state.udp_listener(self.listener) {
             let tally = &self.shared.tallies[self.index];
             self.to_clients.send(
                 sockets[self.index].as_fd(),
@@ -419,6 +486,11 @@ impl Worker {
             let Some(relay) = packets.first().and_then(|packet| state.table.relay(packet.relay)) else {
                 continue;
             };
+            if relay.lease_until() < f64::INFINITY && self.shared.clock.now() >= relay.lease_until() {
+                tally.drop(Drop::Fenced, packets.len());
+                relay.tally.drop(packets.len());
+                continue;
+            }
             for packet in packets {
                 let datagram = Datagram {
                     to: packet.to,
@@ -467,7 +539,7 @@ fn count_to_clients(table: &Table, tally: &Tally, message: &Message, outcome: Ou
         tally.to_clients(packets, message.payload);
         relay.tally.to_client(packets, message.payload);
     }
-    if message.relay.is_none() && outcome == Outcome::Sent {
+    if message.relay.is_none() && message.payload == 0 && outcome == Outcome::Sent {
         tally.bindings(packets);
     }
     count_unsent(relay, tally, packets, outcome);

@@ -269,6 +269,8 @@ impl Session {
         self.apply(&Command::Bind {
             relay: id(relay),
             local: addr((Choice(0), Choice(0))),
+            lease: None,
+            counters: None,
         });
         self.model.relays[relay].get_or_insert_default();
         let slot = self.table.slot(id(relay)).unwrap();
