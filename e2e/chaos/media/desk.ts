@@ -99,6 +99,7 @@ export class Desk {
   async report(settleMs: number = SETTLE_MS): Promise<MediaReport> {
     // Gaps and silence are judged before the pause, losses after it.
     const before = this.#figures();
+    const pausedAt = now();
     this.#paused = true;
     await sleep(settleMs);
     const after = this.#figures();
@@ -124,12 +125,11 @@ export class Desk {
       restarts: this.#restarts.length,
       slowestRestartMs: Math.max(0, ...this.#restarts),
     };
-    // The pause is no silence of the server's; without one there is nothing to make up for.
-    if (settleMs === 0) return report;
-    const at = now();
+    // The pause is no silence of the server's.
+    const pausedMs = now() - pausedAt;
     for (const { toPeer, toClient } of this.#calls) {
-      toPeer.resume(at);
-      toClient.resume(at);
+      toPeer.paused(pausedMs);
+      toClient.paused(pausedMs);
     }
     return report;
   }

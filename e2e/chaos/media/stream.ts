@@ -90,9 +90,9 @@ export class Stream {
     this.#maxGapMs = 0;
   }
 
-  /** Ends a pause of the sender: it is no gap. */
-  resume(now: number): void {
-    this.#lastArrival = Math.max(this.#lastArrival, now);
+  /** The sender has paused for so long, in milliseconds: that is no gap. */
+  paused(ms: number): void {
+    this.#lastArrival += ms;
   }
 
   figures(now: number): StreamFigures {
