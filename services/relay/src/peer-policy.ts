@@ -20,6 +20,9 @@ export class PeerPolicies {
   readonly #options: PeerPoliciesOptions;
   readonly #backends: OwnBackends;
   #timer: NodeJS.Timeout | undefined;
+  #onChange: ((policy: PeerPolicy) => void) | undefined;
+  /** Relayed addresses of the fleet, as its relays have them now. */
+  #fleet: readonly FleetRelay[] = [];
 
   constructor(options: PeerPoliciesOptions) {
     this.#options = options;
@@ -33,6 +36,7 @@ export class PeerPolicies {
   }
 
   follow(onChange: (policy: PeerPolicy) => void): void {
+    this.#onChange = onChange;
     this.#timer = setInterval(() => {
       this.#backends
         .refresh()
@@ -40,6 +44,13 @@ export class PeerPolicies {
         .catch((error: unknown) => this.#options.logger.error({ err: error }, "peer policy not renewed"));
     }, REFRESH_MS);
     this.#timer.unref();
+  }
+
+  /** The relayed addresses of the other relays of the fleet: always peers, at their relayed ports. */
+  setFleet(fleet: readonly FleetRelay[]): void {
+    if (JSON.stringify(fleet) === JSON.stringify(this.#fleet)) return;
+    this.#fleet = fleet;
+    this.#onChange?.(this.#build());
   }
 
   close(): void {
@@ -54,7 +65,7 @@ export class PeerPolicies {
       dangerouslyAllow,
       deny,
       backends: [...this.#backends.ranges(), ...ownAddresses(config.peers, host, relays)],
-      fleet: fleet.map(fleetRelay),
+      fleet: [...fleet.map(fleetRelay), ...this.#fleet],
     });
     if (!result.ok) throw new ConfigError(`relay.peers.${result.error}`);
     return result.policy;

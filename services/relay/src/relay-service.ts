@@ -166,6 +166,7 @@ class Relay implements RelayService {
             listeners: set,
             local: admin,
             draining: () => this.#draining(),
+            onFleetRelays: (others) => policies.setFleet(others),
           });
     if (fleet !== undefined) {
       this.#life.onClose(() => fleet.close());

@@ -49,10 +49,11 @@ export class FleetAdmin implements RelayAdmin {
   }
 
   async list(filter: AllocationFilter, { limit, after }: PageRequest): Promise<AllocationPage> {
-    const { store, now } = this.#options;
+    const { store } = this.#options;
     const page = await known(store.list(recordFilter(filter), { limit, after }));
+    const allocations = await Promise.all(page.records.map((listed) => this.#current(listed)));
     return {
-      allocations: page.records.map((listed) => allocationOf(listed, now())),
+      allocations,
       ...(page.next === undefined ? {} : { next: page.next }),
     };
   }
@@ -93,6 +94,13 @@ export class FleetAdmin implements RelayAdmin {
 
   close(): void {
     for (const watch of [...this.#watches]) watch.end(new AdminError("unavailable", "the relay has stopped"));
+  }
+
+  /** What lives here is shown as it is now. */
+  async #current(listed: ListedRecord): Promise<AllocationStatus> {
+    const { identity, local, now } = this.#options;
+    const here = listed.identity === identity ? await local.get(listed.record.id).catch(ifNotFound) : undefined;
+    return here ?? allocationOf(listed, now());
   }
 
   async #order(identity: string, order: "drain" | "undrain"): Promise<RelayStatus> {

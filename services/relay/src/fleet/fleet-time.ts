@@ -5,7 +5,7 @@ import type { FleetStore } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
 
 const SAMPLES = 3;
-const RETRY_MS = 500;
+const RETRY_MS = 25;
 /** Between two lines of the log while the store does not answer. */
 const COMPLAIN_MS = 30_000;
 

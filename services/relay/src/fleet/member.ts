@@ -17,6 +17,7 @@ import type { StunCrypto, TransportAddress } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
 import {
   type Ask,
+  type FleetRelay,
   type RandomSource,
   SourceLimiter,
   type TurnEvent,
@@ -48,6 +49,8 @@ const FOREIGN_PORTS_TTLS = 2;
 /** For a listener of another relay whose address came here. */
 const LISTEN_ATTEMPTS = 12;
 const LISTEN_RETRY_MS = 250;
+/** How often the relayed addresses of the fleet are read, in ms. */
+const RELAYS_MS = 10_000;
 /** Ownership hints, by name of the slot's address. */
 const SLOTS_SUBJECT = "culvert.fleet.slots";
 
@@ -68,6 +71,8 @@ export interface MemberOptions {
   readonly listeners: ListenerSet;
   readonly adminTarget: () => string | undefined;
   readonly draining: () => boolean;
+  /** Told where the other relays of the fleet relay. */
+  readonly onFleetRelays: (relays: readonly FleetRelay[]) => void;
 }
 
 export interface MemberCounters {
@@ -144,6 +149,7 @@ export class FleetMember implements ControlHooks {
       loop,
       ledger: this.ledger,
       epochOf,
+      holds: (slot) => this.slots.has(slot),
       onStale: () => this.leases.look(),
     });
     this.restorer = new Restorer({
@@ -236,6 +242,9 @@ export class FleetMember implements ControlHooks {
     this.leases.start(this.#reach());
     if (fleet.failover === "address") this.#every(ADDRESSES_MS, () => this.#followAddresses());
     this.#every(leaseTimes(this.#ttl, 0).heartbeat, () => this.#beat());
+    void this.#learnRelays();
+    this.#every(RELAYS_MS, () => void this.#learnRelays());
+    this.#every(fleet.usage.interval * 1000, () => this.#writeCounters());
     this.#rotation.follow((keys) => loop.run((turn) => turn.setNonceKeys(keys)));
     this.#unsubscribe.push(this.#options.store.onHealthChange(({ up }) => up && this.writer.hurry()));
     bus
@@ -365,6 +374,8 @@ export class FleetMember implements ControlHooks {
         this.#options.logger.info({ slot }, "lease held again");
         this.slots.mark(slot, { lapsed: false });
         this.#tellSlots();
+        // What changed meanwhile was not written.
+        this.writer.republish([slot]);
       },
       displaced: (slot) => void this.#handOver(slot),
       republish: (slots) => this.writer.republish(slots),
@@ -430,8 +441,13 @@ export class FleetMember implements ControlHooks {
       .catch((error: unknown) => logger.debug({ err: error }, "an unused admission runs out by itself"));
   }
 
-  async #writeAll(): Promise<void> {
+  /** What operators of other relays are shown, and what a restart goes on from, is no older than this. */
+  #writeCounters(): void {
     for (const { allocation } of this.ledger) this.writer.changed(allocation);
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#writeCounters();
     await this.writer.flush();
   }
 
@@ -455,6 +471,7 @@ export class FleetMember implements ControlHooks {
     if (others.length === 0) return;
     this.router.forgetSlots(others);
     this.leases.look();
+    void this.#learnRelays();
   }
 
   #see(relays: readonly RelayEntry[], slots: readonly SlotState[] | undefined): void {
@@ -478,6 +495,17 @@ export class FleetMember implements ControlHooks {
       if (expiresInMs <= 0 || host === self.host || this.slots.has(slot)) continue;
       const ports = { min: range.min, max: range.max };
       dataPlane.apply([{ type: "upsert", entry: { kind: "foreign-ports", ip: local, ports, peer, deadline } }]);
+    }
+  }
+
+  /** Their relayed addresses are peers, whatever the policy says of their ranges. */
+  async #learnRelays(): Promise<void> {
+    const { store, onFleetRelays, relays, logger } = this.#options;
+    const own = new Set(relays.map(({ ip, external = ip }) => external));
+    try {
+      onFleetRelays(fleetRelays(await store.slots(), own));
+    } catch (error) {
+      logger.debug({ err: error }, "relayed addresses of the fleet not read");
     }
   }
 
@@ -555,4 +583,16 @@ export class FleetMember implements ControlHooks {
   #every(milliseconds: number, action: () => void): void {
     this.#timers.push(setInterval(action, milliseconds).unref());
   }
+}
+
+/** The relayed addresses of all slots but the own ones, each with all of its ports. */
+function fleetRelays(slots: readonly SlotState[], own: ReadonlySet<string>): readonly FleetRelay[] {
+  const ports = new Map<string, { readonly min: number; readonly max: number }>();
+  for (const { slot } of slots) {
+    const range = parseSlot(slot);
+    if (range === undefined || own.has(range.ip)) continue;
+    const { min, max } = ports.get(range.ip) ?? range;
+    ports.set(range.ip, { min: Math.min(min, range.min), max: Math.max(max, range.max) });
+  }
+  return [...ports].sort(([a], [b]) => (a < b ? -1 : 1)).map(([range, known]) => ({ range, ports: known }));
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { TurnEvent, TurnServer } from "@culvert/turn";
+import type { FleetRelay, TurnEvent, TurnServer } from "@culvert/turn";
 import { createFleetMetrics } from "../adapters/fleet-metrics.ts";
 import type { RelayAdmin } from "../admin.ts";
 import type { RelayAddress, RelayConfig } from "../config.ts";
@@ -25,6 +25,7 @@ export interface RelayFleetOptions {
   readonly listeners: ListenerSet;
   readonly local: LocalAdmin;
   readonly draining: () => boolean;
+  readonly onFleetRelays: (relays: readonly FleetRelay[]) => void;
 }
 
 /** What a relay in a fleet has beyond a single one: its backends, its membership, and the operators' view of all. */
@@ -61,6 +62,7 @@ export class RelayFleet {
       relays,
       listeners,
       draining,
+      onFleetRelays: options.onFleetRelays,
       adminTarget: () => this.#adminAddress,
     });
     this.#orders = new Orders(bus);

@@ -23,6 +23,8 @@ export interface WriterOptions {
   readonly logger: Logger;
   /** The epoch to write with; undefined: nothing of the slot is to be written now. */
   readonly epochOf: (slot: string) => number | undefined;
+  /** Whether the slot is this relay's, its lease lapsed perhaps. */
+  readonly holds: (slot: string) => boolean;
   /** The store knows of a newer owner. */
   readonly onStale: (slot: string) => void;
 }
@@ -120,7 +122,9 @@ export class Writer {
     this.#options.loop.run((turn) => {
       for (const change of changes) {
         const write =
-          change.kind === "delete" ? this.#deletion(change.gone) : this.#put(turn.snapshot(change.key), change.key);
+          change.kind === "delete"
+            ? this.#deletion(change.key, change.gone)
+            : this.#put(turn.snapshot(change.key), change.key);
         if (write === undefined) continue;
         writes.push(write);
         keys.push(change.key);
@@ -149,9 +153,13 @@ export class Writer {
     return record === undefined || epoch === undefined ? undefined : { kind: "put", record, epoch };
   }
 
-  #deletion({ id, slot }: Gone): FleetWrite | undefined {
-    const epoch = this.#options.epochOf(slot);
-    return epoch === undefined ? undefined : { kind: "delete", id, slot, epoch };
+  #deletion(key: number, gone: Gone): FleetWrite | undefined {
+    const { epochOf, holds, time } = this.#options;
+    const epoch = epochOf(gone.slot);
+    if (epoch !== undefined) return { kind: "delete", ...gone, epoch };
+    // Of a slot whose lease has lapsed it waits until that is known to be lost, or is held again.
+    if (holds(gone.slot)) this.#queue.deleted(key, gone, time.clock());
+    return undefined;
   }
 
   #settle(result: WriteResult, write: FleetWrite | undefined, key: number): void {
