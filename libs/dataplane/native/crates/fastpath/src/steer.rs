@@ -105,8 +105,10 @@ impl Steering {
                 .fold(0, |mask, one| mask | mask_of(block, one.min, one.max));
             let key = key_of(ip, block);
             if mask == 0 {
-                // One that is not there is as good as removed.
-                let _ = element(MAP_DELETE, &self.blocks, &key, &[]);
+                match element(MAP_DELETE, &self.blocks, &key, &[]) {
+                    Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+                    _ => {}
+                }
             } else {
                 element(MAP_UPDATE, &self.blocks, &key, &mask.to_ne_bytes())?;
             }
@@ -298,7 +300,8 @@ fn element(command: libc::c_int, map: &OwnedFd, key: &[u8], value: &[u8]) -> io:
         map: map.as_raw_fd() as u32,
         _padding: 0,
         key: key.as_ptr() as u64,
-        value: value.as_ptr() as u64,
+        // What a command does not use is to be zero.
+        value: if value.is_empty() { 0 } else { value.as_ptr() as u64 },
         flags: 0,
     };
     bpf(command, &attributes).map(drop)
