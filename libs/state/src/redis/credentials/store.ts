@@ -20,7 +20,7 @@ export interface RedisCredentialStore extends CredentialStore {
  * keys are there as they are: who may read the keys of this prefix may mint credentials.
  */
 export function createRedisCredentialStore(options: RedisOptions): RedisCredentialStore {
-  const link = new RedisLink(options);
+  const link = new RedisLink(options, CREDENTIAL_SCRIPTS);
   const log = new ChangeLog(link, options);
   const scripts = CREDENTIAL_SCRIPTS;
   const did = async (reply: Promise<unknown>): Promise<boolean> => integer(await reply) === 1;
