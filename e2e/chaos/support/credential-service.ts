@@ -11,7 +11,7 @@ import type { Stage } from "./stage.ts";
 const HOST = "127.0.0.1";
 const TENANT = "default";
 const TIMEOUT_MS = 30_000;
-const ADMIN_TOKEN = "a token of the tenant's administrator";
+const ADMIN_TOKEN = "a-token-of-the-tenants-administrator";
 
 /** The credential service as a process. */
 export class CredentialService {

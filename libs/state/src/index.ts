@@ -39,6 +39,7 @@ export type {
   WriteResult,
 } from "./fleet/port.ts";
 export { createMemoryCredentialStore } from "./memory-credential-store.ts";
+export { createRedisCredentialStore, type RedisCredentialStore } from "./redis/credentials/store.ts";
 export { createRedisFleetStore, type RedisFleetStore } from "./redis/fleet/store.ts";
 export type { RedisAddress, RedisLogger, RedisOptions } from "./redis/options.ts";
 export { StoreUnavailable } from "./store-unavailable.ts";

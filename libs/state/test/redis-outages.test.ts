@@ -1,4 +1,4 @@
-import { createRedisFleetStore, type RedisFleetStore, StoreUnavailable } from "@culvert/state";
+import { createRedisFleetStore, type RedisFleetStore, type RedisOptions, StoreUnavailable } from "@culvert/state";
 import { type RedisServer, startRedis, type TcpSwitch, tcpSwitch } from "@culvert/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ENTRY, recordOf, SLOT, TTL, takeSlot } from "./support/short-form.ts";
@@ -22,14 +22,13 @@ afterEach(async () => {
   await server?.dispose();
 });
 
-function connect(port: number): RedisFleetStore {
-  return createRedisFleetStore({
-    server: { kind: "standalone", host: "127.0.0.1", port },
-    database: 0,
-    prefix: "culvert",
-    commandTimeoutMs: 300,
-  });
-}
+const options = (port: number): RedisOptions => ({
+  server: { kind: "standalone", host: "127.0.0.1", port },
+  database: 0,
+  prefix: "culvert",
+  commandTimeoutMs: 300,
+});
+const connect = (port: number): RedisFleetStore => createRedisFleetStore(options(port));
 const up = () => vi.waitFor(() => expect(store.health()).toEqual({ up: true }), { timeout: 10_000, interval: 10 });
 
 test("a server that is frozen: one command times out, the next are refused at once, and it comes back", async () => {
@@ -112,6 +111,24 @@ test("a full server refuses, and says so", async () => {
   expect(store.health()).toMatchObject({ up: false });
   await server.command("config", "set", "maxmemory", "0");
   await up();
+});
+
+test("a server that would drop data when memory is short is warned of", async () => {
+  await server.command("config", "set", "maxmemory-policy", "allkeys-lru");
+  const warnings: string[] = [];
+  const logger = { info() {}, warn: (_: object, message: string) => warnings.push(message) };
+  const careless = createRedisFleetStore({ ...options(server.port), logger });
+  await careless.untilUp(5000);
+  expect(warnings).toEqual([expect.stringContaining("noeviction")]);
+  await careless.close();
+});
+
+test("the first call of each script is one round trip, too", async () => {
+  await store.byTuple("x");
+  await store.list({}, { limit: 1 });
+  const stats = await server.command("info", "commandstats");
+  expect(stats).toContain("cmdstat_evalsha:");
+  expect(stats).not.toContain("cmdstat_eval:");
 });
 
 test("scripts that the server forgot are sent again, in the order of the writes", async () => {

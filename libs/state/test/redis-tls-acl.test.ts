@@ -1,10 +1,15 @@
-import { createRedisFleetStore, type RedisFleetStore, type RedisOptions } from "@culvert/state";
+import {
+  createRedisCredentialStore,
+  createRedisFleetStore,
+  type RedisFleetStore,
+  type RedisOptions,
+} from "@culvert/state";
 import { type RedisServer, startRedis, type TestCertificate, testCertificate } from "@culvert/testkit";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { useEverything } from "./support/short-form.ts";
 
 /** What docs/adr/0009-fleet-state.md tells operators to allow. */
-const ACL = ["~{culvert}*", "-@all", "+@read", "+@write", "+@scripting", "+@connection", "+info", "+time"];
+const ACL = "~{culvert}* -@all +@read +@write +@scripting +@connection -@dangerous +info +time".split(" ");
 
 let certificate: TestCertificate;
 let server: RedisServer;
@@ -20,17 +25,17 @@ afterAll(async () => {
 });
 afterEach(() => store?.close());
 
+const options = (): RedisOptions => ({
+  server: { kind: "standalone", host: "127.0.0.1", port: server.port },
+  database: 0,
+  username: "culvert",
+  password: "sesame",
+  tls: { ca: certificate.cert },
+  prefix: "culvert",
+  commandTimeoutMs: 2000,
+});
 const connect = (change: Partial<RedisOptions> = {}): RedisFleetStore => {
-  store = createRedisFleetStore({
-    server: { kind: "standalone", host: "127.0.0.1", port: server.port },
-    database: 0,
-    username: "culvert",
-    password: "sesame",
-    tls: { ca: certificate.cert },
-    prefix: "culvert",
-    commandTimeoutMs: 2000,
-    ...change,
-  });
+  store = createRedisFleetStore({ ...options(), ...change });
   return store;
 };
 
@@ -38,6 +43,17 @@ test("the store works over TLS, as a user that may do no more than it needs", as
   const own = connect();
   expect(await own.untilUp(5000)).toBe(true);
   await useEverything(own);
+});
+
+test("so does the credential store", async () => {
+  const own = createRedisCredentialStore(options());
+  expect(await own.untilUp(5000)).toBe(true);
+  await own.createTenant({ id: "acme", name: "Acme", quotas: {}, limits: {}, createdAt: 1, version: 1 });
+  const updates: unknown[] = [];
+  await own.watch((update) => updates.push(update));
+  await own.createKey({ tenant: "acme", kid: "k", secret: new Uint8Array([1]), state: "active", createdAt: 1 });
+  await vi.waitFor(() => expect(updates).toHaveLength(2), { timeout: 5000 });
+  await own.close();
 });
 
 test.each([

@@ -17,6 +17,7 @@ export { type SeededRandom, seededRandom } from "./random.ts";
 export { RecordingDataPlane } from "./recording-data-plane.ts";
 export { freePort, type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
 export { type RedisCluster, type RedisSentinel, startRedisCluster, startRedisSentinel } from "./redis-groups.ts";
+export { type CommandUsage, type RedisUsage, readRedisUsage, redisKeyBytes, usageBetween } from "./redis-meter.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
 export { driveRestore } from "./restore-driver.ts";
 export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";

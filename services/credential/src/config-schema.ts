@@ -9,6 +9,7 @@ import {
   opsSection,
   origin,
   port,
+  redisSection,
   secret,
   sharedToken,
 } from "@culvert/config";
@@ -177,6 +178,9 @@ export const credentialConfigSchema: z.ZodType<CredentialServiceConfig> = z
       .max(1_000_000)
       .default(10_000)
       .describe("Revocations of one tenant that are in force at once."),
+    redis: redisSection(
+      "Tenants, tokens, signing keys and revocations, which services that name the same Redis share. Without it they are in memory.",
+    ).exactOptional(),
     nats: natsSection("Revocations are told over them as they are made. The key feed is what counts."),
     ops: opsSection(9103),
     logLevel: logLevel(),

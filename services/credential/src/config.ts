@@ -1,4 +1,4 @@
-import type { GrpcServerTls, NatsConfig, OpsConfig } from "@culvert/config";
+import type { GrpcServerTls, NatsConfig, OpsConfig, RedisConfig } from "@culvert/config";
 
 /** The configuration of the credential service, checked and frozen. What each key means stands in its schema. */
 export interface CredentialServiceConfig {
@@ -13,6 +13,7 @@ export interface CredentialServiceConfig {
   readonly issue: IssueConfig;
   readonly failures: FailuresConfig;
   readonly maxRevocations: number;
+  readonly redis?: RedisConfig;
   readonly nats?: NatsConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;

@@ -2,35 +2,44 @@ import { hostname } from "node:os";
 import { isEntryPoint, type NatsConfig, readNatsAccess, runMain } from "@culvert/config";
 import { createNatsBus, type EventBus } from "@culvert/events";
 import { systemRandom } from "@culvert/runtime";
-import { createMemoryCredentialStore } from "@culvert/state";
 import { createLogger, createMetrics } from "@culvert/telemetry";
 import { credentialConfigSchema } from "./config-schema.ts";
 import { createCredentialService } from "./service.ts";
+import { openStore } from "./store.ts";
 
-/** Runs the credential service alone, its state in memory. `args` are command line arguments without the program. */
+/** Runs the credential service alone, its state in Redis or in memory. `args` are command line arguments without the program. */
 export function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   return runMain(
     "credential",
     credentialConfigSchema,
     async (config) => {
-      const store = createMemoryCredentialStore();
+      const logger = createLogger({ service: "credential", level: config.logLevel });
+      const store = openStore(config, logger);
       const metrics = createMetrics({ service: "credential" });
       const bus = openBus(config.nats);
       const service = createCredentialService(config, {
         store,
         clock: Date.now,
         random: systemRandom,
-        logger: createLogger({ service: "credential", level: config.logLevel }),
+        logger,
         metrics,
         ...(bus === undefined ? {} : { bus }),
       });
-      await service.start();
+      const close = async (): Promise<void> => {
+        await store.close();
+        await bus?.close();
+        await metrics.shutdown();
+      };
+      try {
+        await service.start();
+      } catch (error) {
+        await close();
+        throw error;
+      }
       return {
         stop: async () => {
           await service.stop();
-          await store.close();
-          await bus?.close();
-          await metrics.shutdown();
+          await close();
         },
       };
     },

@@ -13,6 +13,7 @@ import { createCredentialMetrics } from "./metrics.ts";
 import type { CredentialServicePorts } from "./ports.ts";
 import { publishRevocation } from "./revocation-event.ts";
 import { Revoker } from "./revoker.ts";
+import { storeAnswers } from "./store.ts";
 import { TokenAuthenticator } from "./tokens.ts";
 import { urisOf } from "./uris.ts";
 
@@ -103,6 +104,7 @@ export function createCredentialService(
   };
 
   const start = async (): Promise<CredentialServiceInfo> => {
+    await storeAnswers(store, logger);
     await bootstrap(store, config, issuer.now());
     watch = keyFeed.watch({
       onSnapshot: (snapshot) => ring.replace(snapshot),

@@ -24,6 +24,8 @@ export interface RelayPorts {
   readonly logger?: Logger;
   readonly metrics?: Metrics;
   readonly resolver?: Resolver;
+  /** File descriptors that the process may open. Default: what the system says. */
+  readonly descriptorLimit?: number;
   /** Names hosts of the platform that are no peers. Default: that of the process. */
   readonly env?: NodeJS.ProcessEnv;
   /** Of `relay.fleet`. Default: Redis and NATS. */
@@ -31,7 +33,7 @@ export interface RelayPorts {
 }
 
 /** The ports with nothing missing. */
-export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys">> {
+export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys" | "descriptorLimit">> {
   readonly keys: KeySource | undefined;
   /** Whose clock it is, in a fleet. */
   readonly time: FleetTime;

@@ -8,6 +8,7 @@ import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
 import { createControl } from "./control.ts";
 import type { ControlLoop } from "./control-loop.ts";
+import { descriptorLimit, withinDescriptors } from "./descriptors.ts";
 import { frontendOf } from "./fleet/frontends.ts";
 import { RelayFleet } from "./fleet/relay-fleet.ts";
 import { KeyStore } from "./key-store.ts";
@@ -53,7 +54,15 @@ export function createRelayService(config: RelayConfig, ports: RelayPorts = {}):
       "relay.credential.target: missing: must be set, or relay.auth.users or relay.auth.secrets (CULVERT_RELAY_CREDENTIAL_TARGET)",
     );
   }
-  return new Relay(config, resolvePorts(config, ports));
+  const resolved = resolvePorts(config, ports);
+  const bounded = withinDescriptors(config, ports.descriptorLimit ?? descriptorLimit());
+  const { total } = config.quotas;
+  if (total !== undefined && total !== bounded.quotas.total) {
+    resolved.logger.warn(
+      `relay.quotas.total: ${total}: more than file descriptors allow: ${bounded.quotas.total} allocations at most (raise the limit of open files)`,
+    );
+  }
+  return new Relay(bounded, resolved);
 }
 
 class Relay implements RelayService {

@@ -1,10 +1,9 @@
 import { ConfigError } from "@culvert/config";
-import { createCredentialService } from "@culvert/credential-service";
+import { createCredentialService, openStore } from "@culvert/credential-service";
 import { createMemoryBus } from "@culvert/events";
 import { createRelayService } from "@culvert/relay-service";
 import { monotonicClock as clock, systemRandom as random } from "@culvert/runtime";
 import { createSignalingService } from "@culvert/signaling-service";
-import { createMemoryCredentialStore } from "@culvert/state";
 import { createStunService } from "@culvert/stun-service";
 import { createLogger, createMetrics, type Logger } from "@culvert/telemetry";
 import type { StandaloneConfig } from "./config.ts";
@@ -30,18 +29,20 @@ interface Part {
   stop(): Promise<void>;
 }
 
-/** The four services in one process, on memory state and a memory bus. */
+/** The four services in one process, on a memory bus; their state is in memory, or where the configuration names it. */
 export function createStandaloneService(config: StandaloneConfig, options: PlatformOptions): Platform {
   const logger = (service: string, level: string): Logger => createLogger({ service, level, pretty: options.pretty });
 
   let uris: PlatformUris = { stun: [], turn: [] };
   const bus = createMemoryBus();
+  const credentialLogger = logger("credential", config.credential.logLevel);
+  const store = openStore(config.credential, credentialLogger);
   const credential = createCredentialService(config.credential, {
-    store: createMemoryCredentialStore(),
+    store,
     bus,
     clock,
     random,
-    logger: logger("credential", config.credential.logLevel),
+    logger: credentialLogger,
     metrics: createMetrics({ service: "credential" }),
     ...(config.credential.uris.length > 0 ? {} : { uris: () => uris }),
   });
@@ -64,6 +65,7 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
   const running: Part[] = [];
   const stop = async (): Promise<void> => {
     for (const part of running.splice(0).reverse()) await part.stop();
+    await store.close();
     await bus.close();
   };
   const start = async <Info>(part: Part & { start(): Promise<Info> }): Promise<Info> => {

@@ -1,3 +1,4 @@
+import { Cluster } from "ioredis";
 import { StoreUnavailable } from "../store-unavailable.ts";
 import { createClient, type RedisClient } from "./client.ts";
 import type { RedisOptions } from "./options.ts";
@@ -23,6 +24,7 @@ export class RedisLink {
   readonly prefix: string;
   readonly #options: RedisOptions;
   readonly #client: RedisClient;
+  readonly #scripts: readonly Script[];
   readonly #listeners = new Set<(health: Health) => void>();
   #health: Health = { up: false, reason: "not connected yet" };
   #problem = "connection lost";
@@ -30,8 +32,10 @@ export class RedisLink {
   #probe: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: RedisOptions) {
+  /** @param scripts are brought to the server before anything else, so that they cost one round trip each from then on */
+  constructor(options: RedisOptions, scripts: Readonly<Record<string, Script>>) {
     this.#options = options;
+    this.#scripts = Object.values(scripts);
     this.prefix = `{${options.prefix}}`;
     this.#client = createClient(options);
     this.#client.on("ready", () => void this.#look());
@@ -143,10 +147,26 @@ export class RedisLink {
     if (this.#closed) return;
     try {
       await this.#timed((client) => client.set(`${this.prefix}:probe`, "", "PX", 1000));
+      await this.#prepare();
       if (!this.#closed) this.#up();
     } catch (error) {
       this.#down(messageOf(error));
     }
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#health.up) return;
+    const nodes = this.#client instanceof Cluster ? this.#client.nodes("master") : [this.#client];
+    const load = this.#scripts.map(({ lua }) => ["script", "load", lua]);
+    // Where that fails, a script is sent with its first call.
+    await this.#timed(() => Promise.allSettled(nodes.map((node) => node.pipeline(load).exec())));
+    const [memory] = await this.#timed(() => Promise.allSettled(nodes.slice(0, 1).map((node) => node.info("memory"))));
+    const policy = memory?.status === "fulfilled" ? /maxmemory_policy:(\S+)/.exec(memory.value)?.[1] : undefined;
+    if (policy === undefined || policy === "noeviction") return;
+    this.#options.logger?.warn(
+      { policy },
+      "Redis drops what it has when memory is short: set maxmemory-policy noeviction",
+    );
   }
 
   #remember(error: Error): void {

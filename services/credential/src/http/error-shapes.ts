@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { StoreUnavailable } from "@culvert/state";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { z } from "zod";
@@ -42,6 +43,7 @@ const TWILIO_CODES: Readonly<Record<number, number>> = {
   404: 20404,
   429: 20429,
   500: 20500,
+  503: 20503,
 };
 
 /** The error object of Twilio's API. */
@@ -57,7 +59,7 @@ export const TWILIO_ERROR: ErrorShape = {
 
 /** The responses of a route other than success, for its schema. */
 export function errorResponses(shape: ErrorShape, ...statuses: readonly number[]): Record<number, z.ZodType> {
-  const all = [...statuses, 400, 401, 403, 413, 429, 500];
+  const all = [...statuses, 400, 401, 403, 413, 429, 500, 503];
   return Object.fromEntries(all.map((status) => [status, shape.schema.describe(STATUS_CODES[status] ?? "Error")]));
 }
 
@@ -77,6 +79,9 @@ export function toApiError(error: unknown): ApiError {
   if (isFastifyError(error) && error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     const code = (STATUS_CODES[error.statusCode] ?? "error").toLowerCase().replace(/[^a-z]+/g, "_");
     return new ApiError(error.statusCode, code, error.message);
+  }
+  if (error instanceof StoreUnavailable) {
+    return new ApiError(503, "unavailable", "the service cannot reach its store; try again in 1 s", 1);
   }
   return new ApiError(500, "internal", "the service failed; the request may be tried again");
 }

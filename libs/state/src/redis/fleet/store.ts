@@ -3,6 +3,7 @@ import { RedisLink } from "../link.ts";
 import type { RedisOptions } from "../options.ts";
 import { RedisLeases } from "./leases.ts";
 import { RedisRecords } from "./records.ts";
+import { FLEET_SCRIPTS } from "./scripts.ts";
 
 /** A fleet's state in Redis, and the connection to it. */
 export interface RedisFleetStore extends FleetStore {
@@ -12,7 +13,7 @@ export interface RedisFleetStore extends FleetStore {
 
 /** Connects to Redis, and returns at once: `health` says when it answers. */
 export function createRedisFleetStore(options: RedisOptions): RedisFleetStore {
-  const link = new RedisLink(options);
+  const link = new RedisLink(options, FLEET_SCRIPTS);
   const leases = new RedisLeases(link);
   const records = new RedisRecords(link, leases);
   return {
