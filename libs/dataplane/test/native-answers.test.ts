@@ -123,6 +123,25 @@ describe.runIf(loadBinding().ok)("the native data plane", () => {
       .toBeGreaterThan(0);
   });
 
+  test("with a running clock stops at a lease's end, commands or not", async () => {
+    const world = new World(open);
+    const listener = await world.listen();
+    const [client, peer] = [await world.udp(), await world.udp()];
+    const relay = await world.relay("127.0.0.1", { lease: 1 });
+    world.apply({ type: "lease", lease: 1, deadline: Date.now() + 300 });
+    world.allocate(relay.id, tuple(listener, client));
+    world.permit(relay.id, "127.0.0.1");
+    await client.send(listener.local, send(peer.address, "in time"));
+    expect((await peer.next()).data.toString()).toBe("in time");
+    await expect
+      .poll(async () => {
+        await client.send(listener.local, send(peer.address, "too late?"));
+        await peer.send(relay.address, "too late?");
+        return world.plane.counters().dropped.fenced;
+      })
+      .toBeGreaterThan(1);
+  });
+
   test("keeps no process alive once it is closed", async () => {
     const fixture = fileURLToPath(new URL("./fixtures/open-and-close.ts", import.meta.url));
     const child = spawn(process.execPath, ["--conditions=development", "--import", "tsx", fixture], {
