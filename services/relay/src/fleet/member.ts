@@ -427,7 +427,10 @@ export class FleetMember implements ControlHooks {
     const entry = this.ledger.add(info);
     this.router.own(event.client);
     const restored = event.name === "allocation-restored";
-    if (restored) this.restorer.restored(event.record);
+    if (restored) {
+      this.restorer.restored(event.record);
+      this.router.restored();
+    }
     else if (!this.#admission.takeAdmitted(event.record)) this.writer.changed(event.allocation);
     this.#usage?.began(entry, restored ? "resumed" : "started");
   }
