@@ -1,7 +1,6 @@
 import type { Account } from "./loadgen.ts";
 import type { Metrics } from "./metrics.ts";
 import type { KernelDrops } from "./procfs.ts";
-import { median } from "./samples.ts";
 
 /** One thing that must hold: what was seen, beside what it must be. */
 export interface Check {
@@ -15,6 +14,8 @@ export interface Reading {
   readonly metrics: Metrics;
   readonly kernel: KernelDrops;
   readonly descriptors: number;
+  /** Resident memory, in bytes. */
+  readonly resident: number;
 }
 
 /** What the generator did, by the direction of its packets. */
@@ -23,7 +24,10 @@ export interface Accounts {
   readonly toClient: readonly Account[];
 }
 
-/** Holds the server's counters, from one reading to another, against the generator's. Every datagram is accounted for. */
+/**
+ * Holds the server's counters, from one reading to another, against the generator's: every datagram is accounted for. Both are
+ * to be taken without load and after a collection of garbage.
+ */
 export function reconcile(before: Reading, after: Reading, accounts: Accounts): readonly Check[] {
   const all = [...accounts.toPeer, ...accounts.toClient];
   const grown = (name: string, labels?: Readonly<Record<string, string>>): number =>
@@ -63,6 +67,7 @@ export function reconcile(before: Reading, after: Reading, accounts: Accounts): 
     equal("allocations left", after.metrics.sum("culvert_relay_allocations"), 0),
     equal("relay sockets left", after.metrics.sum("culvert_relay_relay_sockets"), 0),
     equal("descriptors open", after.descriptors, before.descriptors),
+    ...memory(before, after),
   ];
 }
 
@@ -70,16 +75,18 @@ function equal(name: string, seen: number, wanted: number): Check {
   return { name, seen, wanted, ok: seen === wanted };
 }
 
-/** Bytes a second by which memory grew: the median of the slopes between any two samples (Theil and Sen), taken once a second. */
-export function growth(samples: readonly number[]): number {
-  const slopes = samples.flatMap((later, index) =>
-    samples.slice(0, index).map((earlier, other) => (later - earlier) / (index - other)),
-  );
-  return slopes.length === 0 ? 0 : median(slopes);
+/** Memory once the load is gone and garbage is collected, before and after: it may not have grown by more than this. */
+const MAX_HEAP_GROWTH = 1 << 20;
+const MAX_RESIDENT_GROWTH = 0.05;
+
+function memory(before: Reading, after: Reading): readonly Check[] {
+  const heap = (reading: Reading): number => reading.metrics.sum("process_heap_bytes");
+  return [
+    atMost("JavaScript heap, bytes (at most)", heap(after), heap(before) + MAX_HEAP_GROWTH),
+    atMost("resident memory, bytes (at most)", after.resident, Math.round(before.resident * (1 + MAX_RESIDENT_GROWTH))),
+  ];
 }
 
-/** Memory is flat when it grows by no more than `limit` bytes a second after the warm-up. */
-export function flat(samples: readonly number[], limit: number): Check {
-  const seen = Math.round(growth(samples));
-  return { name: "memory growth after the warm-up, bytes/s (at most)", seen, wanted: limit, ok: seen <= limit };
+function atMost(name: string, seen: number, wanted: number): Check {
+  return { name, seen, wanted, ok: seen <= wanted };
 }

@@ -24,6 +24,8 @@ export interface Trial {
   readonly latencyUs: { readonly p50: number; readonly p99: number };
   readonly serverCpuUsPerPacket: number | null;
   readonly serverCores: number | null;
+  /** Share of the time in which something else ran on the generator's core. */
+  readonly generatorHeldUp: number;
 }
 
 /** Everything that one call of the generator did to a server. */

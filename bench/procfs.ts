@@ -13,6 +13,20 @@ export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/** Seconds for which threads of a process have been ready to run and had no core to run on, since each started. */
+export function secondsWaited(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  const delays = readdirSync(tasks).map((thread) => {
+    try {
+      return Number(readFileSync(`${tasks}/${thread}/schedstat`, "utf8").split(" ")[1]);
+    } catch {
+      // It has ended meanwhile.
+      return 0;
+    }
+  });
+  return delays.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9;
+}
+
 /** Datagrams that the kernel threw away in this network namespace: for full sockets, and for ports that nobody has. */
 export interface KernelDrops {
   readonly full: number;

@@ -8,11 +8,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Cores } from "./machine.ts";
 import { type Running, startPinned } from "./processes.ts";
 
-const HOST = "127.0.0.1";
+export const HOST = "127.0.0.1";
 const REALM = "bench.culvert";
 export const USER = { username: "bench", password: "bench-password" };
 /** Which of ours: "native" or, to compare, "node". */
 const { DATA_PLANE = "native" } = process.env;
+const COLLECTS = ["--expose-gc", "--import", "data:text/javascript,process.on('SIGUSR2', () => gc())"];
 const START_LIMIT_MS = 30_000;
 
 /** A server to measure; `command` is told its port and a directory of its own. */
@@ -33,29 +34,35 @@ export interface Server extends Running {
 export interface OursOptions {
   /** Threads of the native data plane, which then run on all cores. Default: one, on the servers' core. */
   readonly workers?: number;
+  /** Collects garbage at SIGUSR2. */
+  readonly collects?: boolean;
   /** Port of /metrics, which is off where there is none. */
   readonly opsPort?: number;
+  /** What its version says of it. Default: nothing. */
+  readonly label?: string;
+  /** What comes on top in its section of the configuration, told its port. */
+  readonly section?: (port: number) => object;
 }
 
 export function ours(commit: string, options: OursOptions = {}): ServerSpec {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
-  const { workers } = options;
+  const { workers, label = "" } = options;
   const threads = workers === undefined ? "" : `, ${workers} workers`;
   return {
     name: "culvert",
-    version: `${version} (${commit}), ${DATA_PLANE} data plane${threads}`,
+    version: `${version} (${commit}), ${DATA_PLANE} data plane${threads}${label && `, ${label}`}`,
     role: "ours",
     spread: workers !== undefined,
     command(port, directory) {
       const file = join(directory, "culvert.yaml");
       // JSON is YAML too.
       writeFileSync(file, JSON.stringify({ relay: relayConfig(port, options) }, null, 2));
-      return [process.execPath, "cli/bin/culvert.js", "relay", "--config", file];
+      return [process.execPath, ...(options.collects ? COLLECTS : []), "cli/bin/culvert.js", "relay", "--config", file];
     },
   };
 }
 
-function relayConfig(port: number, { workers, opsPort }: OursOptions): object {
+function relayConfig(port: number, { workers, opsPort, section }: OursOptions): object {
   return {
     realm: REALM,
     listeners: [{ transport: "udp", ip: HOST, port }],
@@ -65,7 +72,8 @@ function relayConfig(port: number, { workers, opsPort }: OursOptions): object {
     peers: { dangerouslyAllow: ["127.0.0.0/8"] },
     dataPlane: { kind: DATA_PLANE, ...(workers !== undefined && { workers }) },
     ops: opsPort === undefined ? { enabled: false } : { host: HOST, port: opsPort },
-    logLevel: "error",
+    logLevel: process.env.BLOG ?? "error",
+    ...section?.(port),
   };
 }
 
@@ -152,7 +160,8 @@ export async function freeTcpPort(): Promise<number> {
   return address.port;
 }
 
-async function freePort(): Promise<number> {
+/** A UDP port that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const socket = createSocket("udp4");
   socket.bind(0, HOST);
   await once(socket, "listening");

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { isApart, runApart } from "./apart.ts";
-import { type Check, flat, type Reading, reconcile } from "./ledger.ts";
-import { LOADGEN, Loadgen } from "./loadgen.ts";
+import { type Check, type Reading, reconcile } from "./ledger.ts";
+import { type Account, LOADGEN, Loadgen, type Trial } from "./loadgen.ts";
 import { chooseCores, commit, describeMachine } from "./machine.ts";
 import { scrape } from "./metrics.ts";
 import { stopAll } from "./processes.ts";
@@ -13,12 +13,14 @@ import { kernelDrops, openDescriptors, residentBytes } from "./procfs.ts";
 import { freeTcpPort, ours, type Server, start } from "./servers.ts";
 
 const RESULT = "bench/out/soak.jsonl";
+type Steady = Account & { readonly trial: Trial };
+
 const SAMPLE_MS = 1000;
-/** Of the time under load: memory is looked at after it. */
-const WARM_UP = 1 / 3;
-/** What memory may grow by after the warm-up, in bytes a second: under 0.1 % of it a second. */
-const MAX_GROWTH = 65_536;
+/** Of the load, before anything is counted: what is set up once is there then, and the compiler has done its work. */
+const WARM_UP_SECONDS = 15;
 const SETTLE_MS = 10_000;
+/** What one leaves to finalizers, the next one frees. */
+const COLLECTIONS = 3;
 /** Every packet counts: none is given up before a second of silence. */
 const LOAD = ["--mode", "channel", "--size", "200", "--patience", "1"];
 const BOTH_WAYS = [...LOAD, "--flows", "25"];
@@ -47,33 +49,20 @@ async function soak(seconds: number, directory: string, signal: AbortSignal): Pr
   const cores = chooseCores();
   console.log(describeMachine());
   const opsPort = await freeTcpPort();
-  const server = await start(ours(commit(), { opsPort }), cores, directory, signal);
+  const server = await start(ours(commit(), { opsPort, collects: true }), cores, directory, signal);
   const loadgen = new Loadgen(cores.generator, signal);
-  await loadgen.churn(server, CHURN, 2);
-  await idle(opsPort);
-  const read = async (): Promise<Reading> => ({
-    metrics: await scrape(opsPort),
-    kernel: kernelDrops(),
-    descriptors: openDescriptors(server.pid),
-  });
-
-  const before = await read();
+  await load(loadgen, server, WARM_UP_SECONDS);
+  const before = await read(server, opsPort);
   const sampling = new AbortController();
   const memory = sample(server, sampling.signal);
   // When the relay ends early, the generator tells.
   memory.catch(() => undefined);
-  const [toPeer, toClient, churn] = await Promise.all([
-    loadgen.account(server, BOTH_WAYS, undefined, seconds),
-    loadgen.account(server, [...BOTH_WAYS, "--direction", "to-client"], undefined, seconds),
-    loadgen.churn(server, CHURN, seconds),
-  ]);
+  const [toPeer, toClient, churn] = await load(loadgen, server, seconds);
   sampling.abort();
-  await idle(opsPort);
-  const after = await read();
-
   const samples = await memory;
-  const counted = reconcile(before, after, { toPeer: [toPeer, churn], toClient: [toClient] });
-  const checks = [...counted, flat(samples.slice(Math.ceil(samples.length * WARM_UP)), MAX_GROWTH)];
+  const after = await read(server, opsPort);
+
+  const checks = reconcile(before, after, { toPeer: [toPeer, churn], toClient: [toClient] });
   const used = toPeer.trial.serverCores ?? Number.NaN;
   console.log(
     `${seconds} s: ${pps(toPeer.trial.deliveredPps)} to peers and ${pps(toClient.trial.deliveredPps)} to clients, ` +
@@ -97,10 +86,29 @@ async function soak(seconds: number, directory: string, signal: AbortSignal): Pr
   if (!line.ok) process.exitCode = 1;
 }
 
-/** Waits until the last allocation is gone. */
-async function idle(opsPort: number): Promise<void> {
+/** All that the generator can send, each way through allocations that stay, and beside it allocations that come and go. */
+function load(loadgen: Loadgen, server: Server, seconds: number): Promise<[Steady, Steady, Account]> {
+  return Promise.all([
+    loadgen.account(server, BOTH_WAYS, undefined, seconds),
+    loadgen.account(server, [...BOTH_WAYS, "--direction", "to-client"], undefined, seconds),
+    loadgen.churn(server, CHURN, seconds),
+  ]);
+}
+
+/** What the relay holds when its last allocation is gone and its garbage is collected. */
+async function read(server: Server, opsPort: number): Promise<Reading> {
   const deadline = Date.now() + SETTLE_MS;
   while ((await scrape(opsPort)).sum("culvert_relay_relay_sockets") > 0 && Date.now() < deadline) await delay(100);
+  for (let pass = 0; pass < COLLECTIONS; pass++) {
+    process.kill(server.pid, "SIGUSR2");
+    await delay(500);
+  }
+  return {
+    metrics: await scrape(opsPort),
+    kernel: kernelDrops(),
+    descriptors: openDescriptors(server.pid),
+    resident: residentBytes(server.pid),
+  };
 }
 
 async function sample(server: Server, signal: AbortSignal): Promise<readonly number[]> {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { flat, growth, type Reading, reconcile } from "../ledger.ts";
+import { type Reading, reconcile } from "../ledger.ts";
 import type { Account } from "../loadgen.ts";
 import { Metrics } from "../metrics.ts";
 import { kernelDrops } from "../procfs.ts";
@@ -19,12 +19,14 @@ culvert_relay_allocations_deleted_total{reason="refresh"} ${counts.allocations}
 culvert_relay_channels_created_total ${counts.allocations}
 culvert_relay_allocations 0
 culvert_relay_relay_sockets 0
+process_heap_bytes 30000000
 `;
 
 const reading = (text: string, full: number, descriptors = 30): Reading => ({
   metrics: new Metrics(text),
   kernel: { full, noPort: 0 },
   descriptors,
+  resident: 100e6,
 });
 const account = (sent: number, delivered: number, allocations: number): Account => ({
   allocations,
@@ -68,12 +70,12 @@ test("a packet counted in the wrong direction, a byte too many and an allocation
   ]);
 });
 
-test("memory that jumps about is flat, memory that climbs is not", () => {
-  const still = Array.from({ length: 40 }, (_, second) => 80e6 + (second % 5) * 1e6);
-  expect(flat(still, 65_536).ok).toBe(true);
-  const climbing = still.map((bytes, second) => bytes + second * 100_000);
-  expect(flat(climbing, 65_536)).toMatchObject({ ok: false });
-  expect(growth(climbing)).toBeCloseTo(100_000, -4);
+test("memory that does not come back is seen, the heap apart from the rest", () => {
+  const grown = (heap: number, resident: number): readonly string[] =>
+    wrong({ ...reading(after.replace(/heap_bytes .*/, `heap_bytes ${heap}`), 140), resident });
+  expect(grown(31e6, 104e6)).toEqual([]);
+  expect(grown(32e6, 104e6)).toEqual(["JavaScript heap, bytes (at most)"]);
+  expect(grown(31e6, 106e6)).toEqual(["resident memory, bytes (at most)"]);
 });
 
 test("drops are read out of /proc/net/snmp by the names of its columns", () => {

@@ -98,8 +98,9 @@ export type DataPlaneEvent =
    * A STUN message or ChannelData from a client that the table could not answer. `bytes` belong to the receiver. The
    * table answers ChannelData on channels that it has, and Send indications with nothing in them that must be understood
    * but XOR-PEER-ADDRESS, DATA and DONT-FRAGMENT: relays or drops them. Everything else of STUN's shape comes here, and
-   * ChannelData on channels that it does not have. One that came over a stream is without its padding. While a mesh is open
-   * Send indications of a client that owns nothing here come as well.
+   * ChannelData on channels that it does not have. One that came over a stream is without its padding. While a mesh is open,
+   * and where clients move (`NodeDataPlaneOptions.clientsMove`), Send indications of a client that owns nothing here come as
+   * well.
    *
    * `via` is the relay that it came by, where it came over the mesh: it is not to be forwarded again. All that is sent to
    * the client goes back by that relay, until the client is heard directly or by another.

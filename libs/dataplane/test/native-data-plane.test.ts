@@ -5,9 +5,9 @@ import { describeDataPlaneContract, describeFleetContract } from "./contract/ind
 import type { CreateHarness } from "./contract/world.ts";
 
 describe.runIf(loadBinding().ok).each([1, 2])("with %i workers", (workers) => {
-  const create: CreateHarness = (limits) => {
+  const create: CreateHarness = (options) => {
     let now = 1_700_000_000_000;
-    const plane = createNativeDataPlane({ clock: () => now, time: "stepped", workers, ...limits });
+    const plane = createNativeDataPlane({ clock: () => now, time: "stepped", workers, ...options });
     return {
       plane,
       now: () => now,

@@ -65,3 +65,41 @@ test("after a real failover the owner keeps its slot, another waits, and all is 
   expect(taken.lease.epoch).toBeGreaterThan(lease.epoch);
   expect(await store.write([{ kind: "put", record, epoch: lease.epoch }])).toEqual(["stale"]);
 }, 60_000);
+
+test("a master that the Sentinels have given up is left, though it still answers", async () => {
+  const own = await startRedisSentinel();
+  const sentinels = own.sentinels.map((address) => ({ host: "127.0.0.1", port: Number(address.split(":")[1]) }));
+  const store = createRedisFleetStore({
+    server: { kind: "sentinel", sentinels, master: own.master },
+    database: 0,
+    prefix: "isolated",
+    commandTimeoutMs: 1000,
+  });
+  try {
+    expect(await store.untilUp(10_000)).toBe(true);
+    const [old, next] = own.servers;
+    const before = await store.renew(ENTRY, [], TTL);
+    // The Sentinels and the replica do not get in any more; the store's connection stays.
+    await old.command("config", "set", "requirepass", "sesame");
+    const asAdmin = (...words: string[]) => old.command("--no-auth-warning", "-a", "sesame", ...words);
+    await asAdmin("client", "kill", "type", "replica");
+    for (const line of (await asAdmin("client", "list")).split("\n")) {
+      const id = /^id=(\d+) .*name=sentinel-/.exec(line)?.[1];
+      if (id !== undefined) await asAdmin("client", "kill", "id", id);
+    }
+    await vi.waitFor(
+      async () => {
+        expect((await store.renew(ENTRY, [], TTL)).generation).not.toBe(before.generation);
+        expect(await next.command("exists", "{isolated}:era")).toBe("1");
+        expect(await next.command("role")).toMatch(/^master/);
+      },
+      { timeout: 30_000, interval: 100 },
+    );
+    expect(await asAdmin("role")).toMatch(/^master/);
+    const entry = await next.command("hget", "{isolated}:relay:relay-0", "i");
+    expect(entry).toBe(ENTRY.instance);
+  } finally {
+    await store.close();
+    await own.dispose();
+  }
+}, 90_000);

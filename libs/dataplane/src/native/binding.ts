@@ -23,6 +23,8 @@ export interface NativeOptions {
   readonly stepped: boolean;
   /** Whether plain Binding requests are answered by the threads. */
   readonly answersBindings: boolean;
+  /** Whether Send indications of clients that own nothing are handed up. */
+  readonly clientsMove: boolean;
   /** Of listeners, in bytes. */
   readonly receiveBuffer: number;
   readonly sendBuffer: number;

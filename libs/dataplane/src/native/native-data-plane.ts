@@ -41,6 +41,8 @@ export interface NativeDataPlaneOptions extends Partial<DataPlaneLimits> {
    * `bindings`, not handed up. Default false.
    */
   readonly answersBindings?: boolean;
+  /** See `NodeDataPlaneOptions`. */
+  readonly clientsMove?: boolean;
   /**
    * How the threads tell the time: "running" (the default) measures what lies between `clock` and the system's monotonic
    * clock at each `apply`; "stepped" reads `clock` at each `apply`, and there is no other time in between.
@@ -98,7 +100,14 @@ class NativeDataPlane implements DataPlane, EventHandlers {
   #closed: Promise<void> | undefined;
 
   constructor(binding: NativeBinding, options: NativeDataPlaneOptions) {
-    const { clock, workers = availableParallelism(), answersBindings = false, time = "running", ...limits } = options;
+    const {
+      clock,
+      workers = availableParallelism(),
+      answersBindings = false,
+      clientsMove = false,
+      time = "running",
+      ...limits
+    } = options;
     this.#clock = clock;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#admission = new Admission(this.#limits.maxStreams, this.#limits.maxStreamsPerSource);
@@ -107,6 +116,7 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       now: clock(),
       stepped: time === "stepped",
       answersBindings,
+      clientsMove,
       receiveBuffer: this.#limits.recvBufferSize,
       sendBuffer: this.#limits.sendBufferSize,
       relayBuffer: this.#limits.relayBufferSize,

@@ -31,6 +31,7 @@ export interface ForwarderOptions {
   readonly tally: Tally;
   readonly listeners: ReadonlyMap<ListenerId, ClientSide>;
   readonly leases: ReadonlyMap<LeaseId, Millis>;
+  readonly clientsMove: boolean;
 }
 
 /** What the table answers by itself: data between clients and peers, both ways. */
@@ -39,13 +40,15 @@ export class Forwarder {
   readonly #tally: Tally;
   readonly #listeners: ReadonlyMap<ListenerId, ClientSide>;
   readonly #leases: ReadonlyMap<LeaseId, Millis>;
+  readonly #clientsMove: boolean;
   readonly #mesh: MeshSide;
 
-  constructor({ clock, tally, listeners, leases }: ForwarderOptions, mesh: MeshSide) {
+  constructor({ clock, tally, listeners, leases, clientsMove }: ForwarderOptions, mesh: MeshSide) {
     this.#clock = clock;
     this.#tally = tally;
     this.#listeners = listeners;
     this.#leases = leases;
+    this.#clientsMove = clientsMove;
     this.#mesh = mesh;
   }
 
@@ -56,8 +59,8 @@ export class Forwarder {
       this.#tally.drop("malformed");
       return "malformed";
     }
-    // Another relay may own the client.
-    if (client === undefined && this.#mesh.isOpen) return "up";
+    // Another relay may own the client, or it may come from another address than before.
+    if (client === undefined && (this.#mesh.isOpen || this.#clientsMove)) return "up";
     const indication = isSendIndication(bytes) ? readSendIndication(bytes) : undefined;
     if (indication === undefined) return "up";
     this.#sendIndication(indication, client);

@@ -42,6 +42,11 @@ import { UdpSocket } from "./udp-socket.ts";
 
 export interface NodeDataPlaneOptions extends Partial<DataPlaneLimits> {
   readonly clock: Clock;
+  /**
+   * Whether clients may come from another address than the one that owns what is theirs (RFC 8016): Send indications of
+   * clients that own nothing are handed up then, as ChannelData always is. Default false.
+   */
+  readonly clientsMove?: boolean;
 }
 
 /**
@@ -72,7 +77,7 @@ class NodeDataPlane implements DataPlane {
   readonly #admission: Admission;
   #closed: Promise<void> | undefined;
 
-  constructor({ clock, ...limits }: NodeDataPlaneOptions) {
+  constructor({ clock, clientsMove = false, ...limits }: NodeDataPlaneOptions) {
     this.#clock = clock;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#admission = new Admission(this.#limits.maxStreams, this.#limits.maxStreamsPerSource);
@@ -87,7 +92,7 @@ class NodeDataPlane implements DataPlane {
       fromClient: (client, bytes, via) => void this.#takeMessage(client, bytes, via),
       fromPeer: (relayed, peer, bytes) => this.#fromPeer(relayed, peer, bytes),
     });
-    this.#forwarder = new Forwarder({ ...parts, leases: this.#table.leases }, this.#mesh);
+    this.#forwarder = new Forwarder({ ...parts, leases: this.#table.leases, clientsMove }, this.#mesh);
   }
 
   async listen(spec: ListenerSpec): Promise<BoundListener> {

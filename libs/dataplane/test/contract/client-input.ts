@@ -59,6 +59,30 @@ export function clientInput(create: CreateHarness): void {
       expect((await world.event("client-input")).bytes).toEqual(Buffer.from(indication));
     });
 
+    describe("where clients may come from another address", () => {
+      test.each(["udp", "tcp"] as const)("a Send indication over %s of one that owns nothing", async (transport) => {
+        const world = new World(create, { clientsMove: true });
+        const listener = await world.listen({ transport });
+        const peer = await world.udp();
+        const indication = send(peer.address, "from elsewhere");
+        if (transport === "udp") await (await world.udp()).send(listener.local, indication);
+        else await (await world.connect(listener)).write(indication);
+        expect((await world.event("client-input")).bytes).toEqual(Buffer.from(indication));
+        await world.expectDropped({});
+        await peer.expectSilence();
+      });
+
+      test("but none of one that owns something", async () => {
+        const world = new World(create, { clientsMove: true });
+        const listener = await world.listen();
+        const [client, peer6] = [await world.udp(), await world.udp(LOOPBACK[6])];
+        await world.allocation(tuple(listener, client));
+        await client.send(listener.local, send(peer6.address, "of the other family"));
+        await world.expectDropped({ "no-allocation": 1 });
+        expect(world.plane.counters().slowPath).toBe(0);
+      });
+    });
+
     test("several at once, each with its own bytes", async () => {
       const { world, listener, client } = await given();
       const requests = Array.from({ length: 20 }, binding);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { channelData, dataIndication, send } from "./messages.ts";
-import { type CreateHarness, LIFETIME, LOOPBACK, tuple, World } from "./world.ts";
+import { binding, channelData, dataIndication, send } from "./messages.ts";
+import { type CreateHarness, LIFETIME, LOOPBACK, POLLING, tuple, World } from "./world.ts";
 
 const CHANNEL = 0x4001;
 const IP = LOOPBACK[4];
@@ -299,21 +299,54 @@ export function relayTable(create: CreateHarness): void {
       await peer.expectSilence();
     });
 
-    test("takes its relay with its channels along to another address", async () => {
-      const { world, listener, client, peer, relay } = await givenAllocation();
+    test("takes its relay along to another address, with permissions, channels and counters", async () => {
+      const { world, listener, client, peer, canary, relay } = await givenAllocation();
       world.permit(relay.id, IP);
       world.channel(relay.id, CHANNEL, peer.address);
+      await sendEverything({ world, listener, client, peer, canary, relay, owner: tuple(listener, client) });
+      await peer.inbox.take(2);
+      await client.next();
+
       const moved = await world.udp();
       world.allocate(relay.id, tuple(listener, moved));
       await moved.send(listener.local, channelData(CHANNEL, "moved"));
       expect((await peer.next()).data.toString()).toBe("moved");
+      await moved.send(listener.local, send(canary.address, "moved"));
+      expect(await canary.next()).toEqual({ data: Buffer.from("moved"), from: relay.address });
       await peer.send(relay.address, "back");
       expect((await moved.next()).data).toEqual(Buffer.from(channelData(CHANNEL, "back")));
+      await canary.send(relay.address, "back");
+      expect(dataIndication((await moved.next()).data)).toEqual({ peer: canary.address, data: "back" });
       await client.send(listener.local, channelData(CHANNEL, "from the old address"));
       await client.send(listener.local, send(peer.address, "from the old address"));
       await world.expectDropped({ "no-allocation": 1 });
       await client.expectSilence();
       await peer.expectSilence();
+      const toPeers = "on the channel".length + "sent".length + 2 * "moved".length;
+      const toClient = "from the peer".length + 2 * "back".length;
+      await expect
+        .poll(() => world.plane.relayCounters(relay.id), POLLING)
+        .toEqual({ packetsToPeers: 4, bytesToPeers: toPeers, packetsToClient: 3, bytesToClient: toClient, dropped: 0 });
+    });
+
+    test("takes its relay along from a stream, which may end afterwards", async () => {
+      const { world, listener, peer, relay } = await given();
+      const streams = await world.listen({ transport: "tcp" });
+      const stream = await world.connect(streams);
+      await stream.write(binding());
+      const { client } = await world.event("client-input");
+      world.allocate(relay.id, client);
+      world.permit(relay.id, IP);
+      world.channel(relay.id, CHANNEL, peer.address);
+      const moved = await world.udp();
+      world.allocate(relay.id, tuple(listener, moved));
+      world.apply({ type: "close", client });
+      await stream.ended;
+      await world.event("client-closed");
+      await moved.send(listener.local, channelData(CHANNEL, "moved"));
+      expect((await peer.next()).data.toString()).toBe("moved");
+      await peer.send(relay.address, "back");
+      expect((await moved.next()).data).toEqual(Buffer.from(channelData(CHANNEL, "back")));
     });
   });
 

@@ -24,7 +24,11 @@ export interface Harness {
   readonly copiesTrafficClass?: boolean;
 }
 
-export type CreateHarness = (limits: Partial<DataPlaneLimits>) => Harness;
+export interface HarnessOptions extends Partial<DataPlaneLimits> {
+  readonly clientsMove?: boolean;
+}
+
+export type CreateHarness = (options: HarnessOptions) => Harness;
 
 export const LIFETIME = 600_000;
 
@@ -45,8 +49,8 @@ export class World {
   readonly #events: Map<DataPlaneEvent["type"], Inbox<DataPlaneEvent>> = new Map();
   #nextId = 1;
 
-  constructor(create: CreateHarness, limits: Partial<DataPlaneLimits> = {}) {
-    this.harness = create(limits);
+  constructor(create: CreateHarness, options: HarnessOptions = {}) {
+    this.harness = create(options);
     this.plane = this.harness.plane;
     this.plane.onEvents((events) => {
       for (const event of events) this.#eventsOf(event.type).push(event);

@@ -1,7 +1,15 @@
 import { Cluster, type RedisOptions as IoRedisOptions, Redis } from "ioredis";
 import type { RedisOptions } from "./options.ts";
+import { watchSentinels } from "./sentinel-watch.ts";
 
 export type RedisClient = Redis | Cluster;
+
+/** A client, and what belongs to it. */
+export interface RedisConnection {
+  readonly client: RedisClient;
+  close(): void;
+}
+
 type ClientOptions = Omit<IoRedisOptions, "replyMapping">;
 
 const FIRST_RETRY_MS = 50;
@@ -21,15 +29,18 @@ function retryDelay(attempt: number): number {
  *
  * @param waits the connection is for commands that wait on the server for up to so many milliseconds
  */
-export function createClient(options: RedisOptions, waits = 0): RedisClient {
+export function connectRedis(options: RedisOptions, waits = 0): RedisConnection {
   const { server, database, username, password, tls } = options;
-  const common: ClientOptions = {
+  const wire: ClientOptions = {
     protocol: 2,
     disableClientInfo: true,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
     ...(tls === undefined ? {} : { tls: { ...tls } }),
     connectTimeout: CONNECT_MS,
+  };
+  const common: ClientOptions = {
+    ...wire,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
     socketTimeout: options.commandTimeoutMs + waits,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -37,7 +48,7 @@ export function createClient(options: RedisOptions, waits = 0): RedisClient {
     reconnectOnError: (error) => error.message.startsWith("READONLY"),
   };
   if (server.kind === "cluster") {
-    return new Cluster([...server.nodes], {
+    const cluster = new Cluster([...server.nodes], {
       redisOptions: common,
       enableOfflineQueue: false,
       clusterRetryStrategy: retryDelay,
@@ -46,10 +57,14 @@ export function createClient(options: RedisOptions, waits = 0): RedisClient {
       // Names stay names: certificates are for them, and their addresses may change.
       dnsLookup: (address, callback) => callback(null, address),
     });
+    return { client: cluster, close: () => cluster.disconnect() };
   }
   const own: ClientOptions = { ...common, db: database, enableOfflineQueue: false, retryStrategy: retryDelay };
-  if (server.kind === "standalone") return new Redis({ ...own, host: server.host, port: server.port });
-  return new Redis({
+  if (server.kind === "standalone") {
+    const client = new Redis({ ...own, host: server.host, port: server.port });
+    return { client, close: () => client.disconnect() };
+  }
+  const client = new Redis({
     ...own,
     sentinels: [...server.sentinels],
     name: server.master,
@@ -58,7 +73,24 @@ export function createClient(options: RedisOptions, waits = 0): RedisClient {
     ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
     sentinelCommandTimeout: options.commandTimeoutMs,
     sentinelRetryStrategy: retryDelay,
-    sentinelReconnectStrategy: retryDelay,
-    failoverDetector: true,
   });
+  const access = {
+    ...wire,
+    ...(server.username === undefined ? {} : { username: server.username }),
+    ...(server.password === undefined ? {} : { password: server.password }),
+    retryStrategy: retryDelay,
+  };
+  const stopWatching = watchSentinels(
+    server.sentinels.map((address) => ({ ...access, ...address })),
+    server.master,
+    (address) => {
+      const { remoteAddress, remotePort } = client.stream ?? {};
+      if (client.status === "ready" && `${remoteAddress}:${remotePort}` !== address) client.disconnect(true);
+    },
+  );
+  const close = (): void => {
+    stopWatching();
+    client.disconnect();
+  };
+  return { client, close };
 }

@@ -1,6 +1,6 @@
 import { Cluster } from "ioredis";
 import { StoreUnavailable } from "../store-unavailable.ts";
-import { createClient, type RedisClient } from "./client.ts";
+import { connectRedis, type RedisClient, type RedisConnection } from "./client.ts";
 import type { RedisOptions } from "./options.ts";
 import type { Script } from "./script.ts";
 
@@ -12,6 +12,7 @@ const MAX_PENDING = 20_000;
 const MAX_PIPELINE = 200;
 /** Milliseconds between looks at a server that does not do its work. */
 const PROBE_MS = 250;
+const NOT_CONNECTED = "not connected";
 /** Errors that say that the server cannot write now, or is not the right one. */
 const UNFIT = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF|OOM|BUSY|NOAUTH|UNBLOCKED)\b/;
 
@@ -23,11 +24,13 @@ export class RedisLink {
   /** What all keys begin with. */
   readonly prefix: string;
   readonly #options: RedisOptions;
+  readonly #connection: RedisConnection;
   readonly #client: RedisClient;
   readonly #scripts: readonly Script[];
   readonly #listeners = new Set<(health: Health) => void>();
-  #health: Health = { up: false, reason: "not connected yet" };
-  #problem = "connection lost";
+  #health: Health = { up: false, reason: NOT_CONNECTED };
+  /** Why the client is not connected. */
+  #problem = NOT_CONNECTED;
   #pending = 0;
   #probe: NodeJS.Timeout | undefined;
   #closed = false;
@@ -37,7 +40,8 @@ export class RedisLink {
     this.#options = options;
     this.#scripts = Object.values(scripts);
     this.prefix = `{${options.prefix}}`;
-    this.#client = createClient(options);
+    this.#connection = connectRedis(options);
+    this.#client = this.#connection.client;
     this.#client.on("ready", () => void this.#look());
     this.#client.on("error", (error: Error) => this.#remember(error));
     this.#client.on("close", () => this.#down(this.#problem));
@@ -113,7 +117,7 @@ export class RedisLink {
     clearTimeout(this.#probe);
     this.#down("closed");
     this.#listeners.clear();
-    this.#client.disconnect();
+    this.#connection.close();
   }
 
   async #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
@@ -123,7 +127,7 @@ export class RedisLink {
     try {
       return await this.#timed(ask);
     } catch (error) {
-      const problem = messageOf(error);
+      const problem = this.#client.status === "ready" ? messageOf(error) : this.#problem;
       if (isOutage(error)) this.#down(problem);
       throw new StoreUnavailable(`Redis: ${problem}`, { cause: error });
     } finally {
@@ -144,13 +148,14 @@ export class RedisLink {
   /** Whether the server writes. */
   async #look(): Promise<void> {
     clearTimeout(this.#probe);
-    if (this.#closed) return;
+    // A client that connects tells by itself when it is ready.
+    if (this.#closed || this.#client.status !== "ready") return;
     try {
       await this.#timed((client) => client.set(`${this.prefix}:probe`, "", "PX", 1000));
       await this.#prepare();
       if (!this.#closed) this.#up();
     } catch (error) {
-      this.#down(messageOf(error));
+      this.#down(this.#client.status === "ready" ? messageOf(error) : this.#problem);
     }
   }
 
@@ -171,11 +176,12 @@ export class RedisLink {
 
   #remember(error: Error): void {
     this.#problem = messageOf(error);
+    if (!this.#health.up) this.#health = { up: false, reason: this.#problem };
   }
 
   #up(): void {
     clearTimeout(this.#probe);
-    this.#problem = "connection lost";
+    this.#problem = NOT_CONNECTED;
     if (this.#health.up) return;
     this.#options.logger?.info({ server: describe(this.#options) }, "Redis answers");
     this.#tell({ up: true });
@@ -187,7 +193,7 @@ export class RedisLink {
       this.#probe = setTimeout(() => void this.#look(), PROBE_MS);
     }
     if (!this.#health.up) {
-      this.#health = { up: false, reason };
+      this.#health = { up: false, reason: this.#closed ? "closed" : reason };
       return;
     }
     if (!this.#closed) this.#options.logger?.warn({ server: describe(this.#options), reason }, "Redis does not answer");
@@ -214,7 +220,11 @@ function isUnknownScript(error: unknown): boolean {
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.message === "" ? error.name : error.message;
+  const message = error.message === "" ? error.name : error.message;
+  // Of a cluster none of whose nodes answers.
+  return "lastNodeError" in error && error.lastNodeError instanceof Error
+    ? `${message} ${error.lastNodeError.message}`
+    : message;
 }
 
 function describe({ server }: RedisOptions): string {

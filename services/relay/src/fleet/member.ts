@@ -18,6 +18,7 @@ import type { Logger } from "@culvert/telemetry";
 import {
   type Ask,
   type FleetRelay,
+  type PortRange,
   type RandomSource,
   SourceLimiter,
   type TurnEvent,
@@ -392,7 +393,12 @@ export class FleetMember implements ControlHooks {
     this.counters.slots.gained++;
     this.#options.logger.info({ slot, previous: previous?.identity }, "slot taken");
     this.slots.add(slot, lease);
-    this.#options.dataPlane.apply([{ type: "lease", lease, deadline }]);
+    const ports = this.#localPorts(slot);
+    this.#options.dataPlane.apply([
+      { type: "lease", lease, deadline },
+      // What peers send to its ports went to the owner before.
+      ...(ports === undefined ? [] : [{ type: "revoke", key: { kind: "foreign-ports", ...ports } } as const]),
+    ]);
     this.#tellSlots();
     this.router.forgetSlots([slot]);
     this.#tellOthers([slot]);
@@ -421,7 +427,10 @@ export class FleetMember implements ControlHooks {
     const entry = this.ledger.add(info);
     this.router.own(event.client);
     const restored = event.name === "allocation-restored";
-    if (restored) this.restorer.restored(event.record);
+    if (restored) {
+      this.restorer.restored(event.record);
+      this.router.restored();
+    }
     else if (!this.#admission.takeAdmitted(event.record)) this.writer.changed(event.allocation);
     this.#usage?.began(entry, restored ? "resumed" : "started");
   }
@@ -475,7 +484,10 @@ export class FleetMember implements ControlHooks {
   }
 
   #see(relays: readonly RelayEntry[], slots: readonly SlotState[] | undefined): void {
+    const known = this.peers.all.length;
     this.peers.see(relays);
+    // A new relay takes its slots within a lease's time.
+    if (relays.length > known) setTimeout(() => void this.#learnRelays(), this.#ttl).unref();
     const alternates = this.peers.alternates();
     this.#loop?.run((turn) => turn.setAlternates(alternates));
     if (slots !== undefined) this.#forwardPorts(slots);
@@ -485,17 +497,24 @@ export class FleetMember implements ControlHooks {
   /** What peers send to ports that another relay serves on an address that is here, too. */
   #forwardPorts(slots: readonly SlotState[]): void {
     if (this.#mesh?.peerSide.ok !== true) return;
-    const { dataPlane, self, time, relays } = this.#options;
+    const { dataPlane, self, time } = this.#options;
     const deadline = time.clock() + FOREIGN_PORTS_TTLS * this.#ttl;
     for (const { slot, identity, host, expiresInMs } of slots) {
-      const range = parseSlot(slot);
-      const local = relays.find(({ ip, external = ip }) => external === range?.ip)?.ip;
+      const local = this.#localPorts(slot);
       const peer = this.peers.idOf(identity);
-      if (range === undefined || local === undefined || peer === undefined) continue;
+      if (local === undefined || peer === undefined) continue;
       if (expiresInMs <= 0 || host === self.host || this.slots.has(slot)) continue;
-      const ports = { min: range.min, max: range.max };
-      dataPlane.apply([{ type: "upsert", entry: { kind: "foreign-ports", ip: local, ports, peer, deadline } }]);
+      dataPlane.apply([{ type: "upsert", entry: { kind: "foreign-ports", ...local, peer, deadline } }]);
     }
+  }
+
+  /** The ports of a slot on an address that may be shared; undefined where it is not one of this relay's. */
+  #localPorts(slot: SlotName): { readonly ip: string; readonly ports: PortRange } | undefined {
+    if (this.#mesh?.peerSide.ok !== true) return undefined;
+    const range = parseSlot(slot);
+    const local = this.#options.relays.find(({ ip, external = ip }) => external === range?.ip);
+    if (range === undefined || local === undefined) return undefined;
+    return { ip: local.ip, ports: { min: range.min, max: range.max } };
   }
 
   /** Their relayed addresses are peers, whatever the policy says of their ranges. */

@@ -12,9 +12,16 @@ const ENTRY_MS = 30_000;
 /** Allocate requests that are remembered while the store is asked about them. */
 const MAX_ALLOCATES = 2_048;
 
+/**
+ * How long after a restore the data that comes up to the control path is old, in ms: it has waited there since before, and
+ * newer data of its client has gone past it by the fast path.
+ */
+const STALE_MS = 1_000;
+
 const BINDING = 0x001;
 const ALLOCATE = 0x003;
 const REFRESH = 0x004;
+const SEND = 0x006;
 
 type ClientInput = Extract<DataPlaneEvent, { readonly type: "client-input" }>;
 
@@ -34,7 +41,7 @@ export interface RouterOptions {
   readonly deliver: (client: ClientTuple, bytes: Uint8Array) => void;
 }
 
-export type RouterDrop = RouteDrop | "restoring" | "not-mine" | "no-peer";
+export type RouterDrop = RouteDrop | "restoring" | "stale" | "not-mine" | "no-peer";
 
 export interface RouterCounters {
   lookups: number;
@@ -51,6 +58,7 @@ export class Router {
   /** Clients whose packets go elsewhere in the fast path. */
   readonly #foreign = new Map<string, ClientTuple>();
   readonly #allocates = new Map<string, ClientInput>();
+  #staleUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -65,7 +73,11 @@ export class Router {
   take(input: ClientInput, turn: TurnServer, now: number): boolean {
     const { client, bytes, via } = input;
     const method = methodOf(bytes);
-    if (method === BINDING || turn.owns(client)) return false;
+    if (method === BINDING) return false;
+    if (turn.owns(client)) {
+      const isData = method === undefined || method === SEND;
+      return isData && now < this.#staleUntil ? this.#drop("stale") : false;
+    }
     const { frontends, restoring, peers } = this.#options;
     const tuple = frontends.tuple(client);
     if (tuple === undefined) return false;
@@ -106,6 +118,11 @@ export class Router {
     const input = this.#allocates.get(tuple);
     this.#allocates.delete(tuple);
     if (input !== undefined) this.#forward(tuple, owner, [input], now);
+  }
+
+  /** An allocation of another process lives here now. */
+  restored(): void {
+    this.#staleUntil = this.#options.time.clock() + STALE_MS;
   }
 
   /** The 5-tuple is the own server's from now on. */

@@ -1,6 +1,6 @@
 import type { KeyUpdate } from "@culvert/credentials";
 import type { StoreWatch } from "../../credential-store.ts";
-import { createClient, type RedisClient } from "../client.ts";
+import { connectRedis, type RedisClient, type RedisConnection } from "../client.ts";
 import type { RedisLink } from "../link.ts";
 import type { RedisOptions } from "../options.ts";
 import { decodeChange, decodeSnapshot, type RevisedSnapshot } from "./codec.ts";
@@ -29,7 +29,7 @@ export class ChangeLog {
   readonly #link: RedisLink;
   readonly #options: RedisOptions;
   readonly #watchers = new Set<Watcher>();
-  #tail: RedisClient | undefined;
+  #tail: RedisConnection | undefined;
   /** Of what all watchers were told last. */
   #position: bigint | undefined;
   #closed = false;
@@ -62,16 +62,16 @@ export class ChangeLog {
   close(): void {
     this.#closed = true;
     this.#watchers.clear();
-    this.#tail?.disconnect();
+    this.#tail?.close();
   }
 
   #begin(position: bigint): void {
     if (this.#tail !== undefined || this.#closed) return;
     this.#position = position;
-    this.#tail = createClient(this.#options, WAIT_MS);
+    this.#tail = connectRedis(this.#options, WAIT_MS);
     // What is wrong is seen by the commands that fail.
-    this.#tail.on("error", () => {});
-    void this.#follow(this.#tail);
+    this.#tail.client.on("error", () => {});
+    void this.#follow(this.#tail.client);
   }
 
   async #follow(tail: RedisClient): Promise<void> {

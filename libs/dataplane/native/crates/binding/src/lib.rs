@@ -11,7 +11,7 @@ use napi::{Error, Result, Status};
 use napi_derive::napi;
 
 /// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
-const PROTOCOL: u32 = 3;
+const PROTOCOL: u32 = 4;
 
 #[napi]
 pub fn protocol() -> u32 {
@@ -25,6 +25,7 @@ pub struct Options {
     pub now: f64,
     pub stepped: bool,
     pub answers_bindings: bool,
+    pub clients_move: bool,
     pub receive_buffer: u32,
     pub send_buffer: u32,
     pub relay_buffer: u32,
@@ -91,6 +92,7 @@ impl Plane {
             now: options.now,
             stepped: options.stepped,
             answers_bindings: options.answers_bindings,
+            clients_move: options.clients_move,
             receive_buffer: options.receive_buffer as usize,
             send_buffer: options.send_buffer as usize,
             relay_buffer: options.relay_buffer as usize,

@@ -56,7 +56,12 @@ pub fn from_client(table: &Table, client: Tuple, bytes: &[u8], now: f64) -> From
     };
     let peer = indication.peer;
     let Some((slot, relay)) = with_relay(table, table.relay_of(client, peer.ip.is_v6())) else {
-        return FromClient::Drop(Drop::NoAllocation, None);
+        let moved = table.clients_move && !table.owns_relay(client);
+        return if moved {
+            FromClient::Up
+        } else {
+            FromClient::Drop(Drop::NoAllocation, None)
+        };
     };
     let to_peer = ToPeer {
         relay: slot,

@@ -35,6 +35,8 @@ pub struct Options {
     pub stepped: bool,
     /// Whether plain Binding requests are answered here rather than handed up.
     pub answers_bindings: bool,
+    /// Whether Send indications of clients that own nothing are handed up.
+    pub clients_move: bool,
     /// Of listeners, in bytes.
     pub receive_buffer: usize,
     pub send_buffer: usize,
@@ -116,8 +118,10 @@ impl FastPath {
     /// Starts the workers. `wake` is called, from any thread, when there are events to take after there were none.
     pub fn new(options: &Options, wake: Box<dyn Fn() + Send + Sync>) -> io::Result<Self> {
         let workers = options.workers.max(1);
+        let mut state = State::default();
+        state.table.clients_move = options.clients_move;
         let shared = Arc::new(Shared {
-            state: RwLock::default(),
+            state: RwLock::new(state),
             closed: AtomicBool::new(false),
             clock: Clock::new(options.stepped, options.now),
             events: Events::new(wake),

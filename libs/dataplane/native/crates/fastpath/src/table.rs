@@ -260,6 +260,8 @@ pub struct Allocation {
 
 #[derive(Default)]
 pub struct Table {
+    /// Clients may come from another address than the one that owns what is theirs.
+    pub clients_move: bool,
     relays: Vec<Option<Box<Relay>>>,
     free: Vec<Slot>,
     /// By the bits of the id.

@@ -49,6 +49,7 @@ fn world(workers: usize) -> World {
         now: 0.0,
         stepped: true,
         answers_bindings: false,
+        clients_move: false,
         receive_buffer: 1 << 20,
         send_buffer: 1 << 20,
         relay_buffer: 1 << 20,
