@@ -33,7 +33,8 @@ export function computeIntegrity(
     signed = new Uint8Array(Math.ceil(end / LEGACY_BLOCK) * LEGACY_BLOCK);
     signed.set(message.subarray(0, end));
   } else if (readU16(message, 2) !== claimed) {
-    signed = message.slice(0, end);
+    // Not `slice`, which copies nothing of a Buffer.
+    signed = new Uint8Array(message.subarray(0, end));
   }
   if (readU16(signed, 2) !== claimed) writeU16(claimed, signed, 2);
   return options.algorithm === "sha1"

@@ -197,7 +197,7 @@ export class AllocateAttempts {
         username: identity.username,
         claims: identity.claims,
         createdAt: proposal?.createdAt ?? now,
-        transactionId: message.transactionId.slice(),
+        transactionId: new Uint8Array(message.transactionId),
         ticket: plan.mobile ? 0 : undefined,
       },
       sockets.map((socket) => ({ socket, expiresAt })),

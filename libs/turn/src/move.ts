@@ -69,7 +69,7 @@ export function handleMove(core: Core, request: AuthenticatedRequest, bytes: Uin
     attribute(Attr.Lifetime, lifetimeSeconds),
     attribute(Attr.MobilityTicket, next),
   ]);
-  mobility.last = { client, transactionId: message.transactionId.slice(), response };
+  mobility.last = { client, transactionId: new Uint8Array(message.transactionId), response };
   if (mobility.orphaned !== undefined) core.allocations.relocate(allocation, { client, listener });
   else core.allocations.expect(allocation, sameTuple(allocation.client, client) ? undefined : { client, listener });
 }

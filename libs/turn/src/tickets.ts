@@ -72,7 +72,8 @@ export function readTicket(
   const mac = bytes.subarray(covered.length);
   const key = keys.find((candidate) => timingSafeEqual(macOf(covered, candidate, crypto), mac));
   if (key === undefined) return undefined;
-  const body = covered.slice(IV_BYTES);
+  // Not `slice`, which copies nothing of a Buffer.
+  const body = new Uint8Array(covered.subarray(IV_BYTES));
   mask(body, covered.subarray(0, IV_BYTES), key, crypto);
   if (body[0] !== VERSION) return undefined;
   const expiresAt = readInteger(body.subarray(FIXED_BYTES - TIME_BYTES, FIXED_BYTES));

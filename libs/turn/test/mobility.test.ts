@@ -1,5 +1,6 @@
 import { Attr, attribute, type EncodedAttribute, encodeChannelData, Method } from "@culvert/stun";
-import type { Output } from "@culvert/turn";
+import { nodeCrypto } from "@culvert/testkit";
+import { type Output, readTicket } from "@culvert/turn";
 import { describe, expect, it } from "vitest";
 import { known, Lab, type LabClient, PEER, TCP, UDP6 } from "./support/lab.ts";
 import {
@@ -75,6 +76,18 @@ describe("an Allocate with MOBILITY-TICKET", () => {
 });
 
 describe("a Refresh with a ticket from a new 5-tuple", () => {
+  it("is not changed by being read: what is not for this server goes to another one", () => {
+    const lab = mobile({ ticketKeys: [ENC.encode("the key of a fleet")] });
+    const { ticket } = start(lab);
+    // `slice` of a Buffer copies nothing.
+    const bytes = Buffer.from(ticket);
+    for (let time = 0; time < 2; time++) {
+      const read = readTicket(bytes, [ENC.encode("the key of a fleet")], nodeCrypto, lab.now);
+      expect(read).toMatchObject({ record: expect.stringMatching(/^[\w-]{16}$/), generation: 0 });
+    }
+    expect(Uint8Array.from(bytes)).toEqual(Uint8Array.from(ticket));
+  });
+
   it("is answered there with a new ticket, and gives the allocation more time", () => {
     const lab = mobile();
     const { ticket } = start(lab);

@@ -280,6 +280,11 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .describe(
         "Clients that log in as RFC 5389 has it may bind channels 0x5000 to 0x7FFF, as RFC 5766 allowed. Otherwise 400.",
       ),
+    mobility: coturn(z.enum(["allowed", "ignored", "forbidden"]), "mobility")
+      .exactOptional()
+      .describe(
+        "Clients that keep their allocation when their address changes (RFC 8016): allowed, ignored as if unknown, or forbidden (405). Default: allowed in a fleet, ignored otherwise.",
+      ),
     limits,
     dataPlane,
     drain: z

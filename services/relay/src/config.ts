@@ -1,5 +1,6 @@
 import type { CertificateFiles, CredentialConfig, GrpcServerTls, OpsConfig } from "@culvert/config";
 import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
+import type { Mobility } from "@culvert/turn";
 import type { FleetConfig } from "./fleet/config.ts";
 
 /** The configuration of a relay, checked and frozen. What each key means stands in its schema. */
@@ -16,6 +17,8 @@ export interface RelayConfig {
   readonly peers: PeersConfig;
   readonly quotas: { readonly user?: number; readonly tenant?: number; readonly total?: number };
   readonly rfc5766Channels: boolean;
+  /** Absent: see `mobilityOf`. */
+  readonly mobility?: Mobility;
   readonly limits: LimitsConfig;
   readonly dataPlane: DataPlaneConfig;
   readonly drain: { readonly timeout: number };
@@ -24,6 +27,11 @@ export interface RelayConfig {
   readonly ops: OpsConfig;
   readonly logLevel: string;
   readonly logAddresses: "hashed" | "plain";
+}
+
+/** What becomes of mobility tickets where the configuration does not say. */
+export function mobilityOf({ mobility, fleet }: Pick<RelayConfig, "mobility" | "fleet">): Mobility {
+  return mobility ?? (fleet === undefined ? "ignored" : "allowed");
 }
 
 /** Where operators reach the relay. */

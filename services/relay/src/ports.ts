@@ -9,7 +9,7 @@ import type { StunCrypto } from "@culvert/stun";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
-import type { RelayConfig } from "./config.ts";
+import { mobilityOf, type RelayConfig } from "./config.ts";
 import type { GivenBackends } from "./fleet/backends.ts";
 import { FleetTime } from "./fleet/fleet-time.ts";
 
@@ -64,10 +64,12 @@ function credentialService({ target, ...proof }: CredentialConfig, logger: Logge
   return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger });
 }
 
-function openDataPlane({ dataPlane }: RelayConfig, clock: Clock, logger: Logger): DataPlane {
+function openDataPlane(config: RelayConfig, clock: Clock, logger: Logger): DataPlane {
+  const { dataPlane } = config;
+  const clientsMove = mobilityOf(config) === "allowed";
   const onPortable = (reason: string): void => logger.info(`using the portable data plane: ${reason}`);
   try {
-    return createDataPlane({ ...dataPlane, clock, answersBindings: true, onPortable });
+    return createDataPlane({ ...dataPlane, clock, answersBindings: true, clientsMove, onPortable });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(`relay.dataPlane.kind: ${dataPlane.kind}: ${reason}`);

@@ -18,7 +18,7 @@ import { serveOperators } from "./operators.ts";
 import { PeerPolicies } from "./peer-policy.ts";
 import { type RelayPorts, type ResolvedPorts, resolvePorts } from "./ports.ts";
 import { relayIdentity } from "./relay-identity.ts";
-import { ownNonceKeys, turnServerConfig } from "./turn-config.ts";
+import { ownKeys, turnServerConfig } from "./turn-config.ts";
 
 export interface RelayInfo {
   /** In the order of the configuration, with the ports that were taken. */
@@ -206,7 +206,7 @@ class Relay implements RelayService {
     const ops = await serveOps({ ...config.ops, metrics, logger, ready: () => this.ready() }, onClose);
 
     const serve = (): ControlLoop => {
-      const fixed = fleet?.turnConfig() ?? { nonceKeys: ownNonceKeys(config, this.#ports.random, logger) };
+      const fixed = fleet?.turnConfig() ?? ownKeys(config, this.#ports);
       const turnConfig = turnServerConfig({ config, bound, relays, host, policy, fixed });
       const observe = (event: TurnEvent): void => this.#observe(event);
       const loop = createControl({

@@ -1,9 +1,10 @@
 import type { HostAddress } from "@culvert/config";
 import type { BoundListener } from "@culvert/dataplane";
+import { fleetKeys } from "@culvert/fleet";
 import { utf8Encode } from "@culvert/stun";
-import type { Logger } from "@culvert/telemetry";
-import type { PeerPolicy, RandomSource, TurnLimits, TurnServerConfig } from "@culvert/turn";
-import type { RelayAddress, RelayConfig } from "./config.ts";
+import type { PeerPolicy, TurnLimits, TurnServerConfig } from "@culvert/turn";
+import { mobilityOf, type RelayAddress, type RelayConfig } from "./config.ts";
+import type { ResolvedPorts } from "./ports.ts";
 
 export interface TurnConfigSources {
   readonly config: RelayConfig;
@@ -11,9 +12,12 @@ export interface TurnConfigSources {
   readonly relays: readonly RelayAddress[];
   readonly host: readonly HostAddress[];
   readonly policy: PeerPolicy;
-  /** What takes the place of the configuration's, in a fleet; the keys of nonces in any case. */
+  /** What takes the place of the configuration's, in a fleet; keys in any case. */
   readonly fixed: Partial<TurnServerConfig> & Pick<TurnServerConfig, "nonceKeys">;
 }
+
+type KeyPorts = Pick<ResolvedPorts, "crypto" | "random" | "logger">;
+type OwnKeys = Pick<Required<TurnServerConfig>, "nonceKeys" | "ticketKeys">;
 
 /** The configuration of the TURN server, from that of the service and what came of it. */
 export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
@@ -36,6 +40,7 @@ export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
     defaultLifetimeSeconds: lifetime.default,
     maxLifetimeSeconds: lifetime.max,
     rfc5766Channels: config.rfc5766Channels,
+    mobility: mobilityOf(config),
     limits: turnLimits(config),
     ...fixed,
   };
@@ -57,9 +62,15 @@ function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
   };
 }
 
-/** The keys of a relay by itself: those configured, or a random one. */
-export function ownNonceKeys({ auth }: RelayConfig, random: RandomSource, logger: Logger): readonly Uint8Array[] {
-  if (auth.nonceKeys.length > 0) return auth.nonceKeys.map(utf8Encode);
+/**
+ * The keys of a relay by itself: those configured, or random ones. Relays that share them read one another's mobility tickets,
+ * and so can say that an allocation is gone (437).
+ */
+export function ownKeys({ auth }: RelayConfig, { crypto, random, logger }: KeyPorts): OwnKeys {
+  const { nonceKeys } = auth;
+  if (nonceKeys.length > 0) {
+    return { nonceKeys: nonceKeys.map(utf8Encode), ticketKeys: fleetKeys(crypto, nonceKeys, "ticket") };
+  }
   logger.info("relay.auth.nonceKeys is not set: nonces are this relay's own and end with it");
-  return [random.bytes(32)];
+  return { nonceKeys: [random.bytes(32)], ticketKeys: [random.bytes(32)] };
 }

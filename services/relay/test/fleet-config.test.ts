@@ -21,7 +21,6 @@ test("a fleet's keys have defaults", () => {
     lease: { ttl: 3, outage: 300 },
     slots: { ports: 512 },
     onStateLoss: "grant",
-    mobility: "allowed",
     usage: { interval: 60 },
   });
   expect(load({ mesh: { ip: "10.0.0.1" } }).fleet?.mesh).toEqual({ ip: "10.0.0.1", port: 3479 });

@@ -13,7 +13,6 @@ export interface FleetConfig {
   readonly mesh?: MeshConfig;
   readonly advertise: readonly { readonly ip: string; readonly port: number }[];
   readonly onStateLoss: "refuse" | "grant";
-  readonly mobility: "allowed" | "forbidden" | "ignored";
   readonly usage: { readonly interval: number };
   readonly lookups: { readonly perSecond: number; readonly burst: number };
 }

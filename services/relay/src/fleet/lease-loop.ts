@@ -14,8 +14,8 @@ import type { FleetTime } from "./fleet-time.ts";
 import { Timer } from "./timer.ts";
 import { within } from "./within.ts";
 
-/** What comes of the leases, for whom it concerns. */
-export interface LeaseSink {
+/** What becomes of this relay's slots, for whom it concerns. */
+export interface SlotSink {
   deadline(output: KeeperOutput & { readonly type: "deadline" }): void;
   gained(output: KeeperOutput & { readonly type: "gained" }): void;
   lost(output: KeeperOutput & { readonly type: "lost" }): void;
@@ -23,6 +23,10 @@ export interface LeaseSink {
   resumed(slot: SlotName): void;
   displaced(slot: SlotName): void;
   republish(slots: readonly SlotName[]): void;
+}
+
+/** What else comes of the leases. */
+export interface FleetSink {
   beat(): void;
   view(relays: readonly RelayEntry[], slots: readonly SlotState[] | undefined): void;
   renewed(ok: boolean, seconds: number): void;
@@ -38,7 +42,8 @@ export interface LeaseLoopOptions {
   readonly logger: Logger;
   /** What the registry says of this relay now. */
   readonly entry: () => Omit<RelayEntry, "identity" | "instance" | "host" | "sentAt" | "contact">;
-  readonly sink: LeaseSink;
+  readonly slots: SlotSink;
+  readonly fleet: FleetSink;
 }
 
 /** Runs the slot keeper on the store. */
@@ -134,7 +139,7 @@ export class LeaseLoop {
   }
 
   #perform(output: KeeperOutput): void {
-    const { sink } = this.#options;
+    const { slots, fleet } = this.#options;
     switch (output.type) {
       case "renew":
         void this.#renew(output);
@@ -149,59 +154,59 @@ export class LeaseLoop {
         this.#release(output);
         break;
       case "deadline":
-        sink.deadline(output);
+        slots.deadline(output);
         break;
       case "gained":
-        sink.gained(output);
+        slots.gained(output);
         break;
       case "lost":
-        sink.lost(output);
+        slots.lost(output);
         break;
       case "lapsed":
-        sink.lapsed(output.slot);
+        slots.lapsed(output.slot);
         break;
       case "resumed":
-        sink.resumed(output.slot);
+        slots.resumed(output.slot);
         break;
       case "displaced":
-        sink.displaced(output.slot);
+        slots.displaced(output.slot);
         break;
       case "republish":
-        sink.republish(output.slots);
+        slots.republish(output.slots);
         break;
       case "beat":
-        sink.beat();
+        fleet.beat();
         break;
     }
   }
 
   async #renew({ id, leases, contact, sentAt }: KeeperOutput & { type: "renew" }): Promise<void> {
-    const { store, self, times, time, sink, entry } = this.#options;
+    const { store, self, times, time, fleet, entry } = this.#options;
     const sent = time.clock();
     const answered = (result: Awaited<ReturnType<FleetStore["renew"]>>): void => {
       const received = time.clock();
       time.observe(sent, received, result.now);
-      sink.renewed(true, (received - sent) / 1000);
+      fleet.renewed(true, (received - sent) / 1000);
       this.#input((keeper, now) => keeper.handleRenewed(id, result, now));
     };
     try {
       const whole = { ...entry(), ...self, contact, sentAt };
       answered(await within(store.renew(whole, leases, times.ttl), times.timeout, answered));
     } catch {
-      sink.renewed(false, (time.clock() - sent) / 1000);
+      fleet.renewed(false, (time.clock() - sent) / 1000);
       this.#input((keeper, now) => keeper.handleRenewFailed(id, now));
     }
   }
 
   async #view({ sentAt, slots: wantsSlots }: KeeperOutput & { type: "view" }): Promise<void> {
-    const { store, sink, times, logger } = this.#options;
+    const { store, fleet, times, logger } = this.#options;
     try {
       const [relays, slots] = await within(
         Promise.all([store.relays(), wantsSlots ? store.slots() : undefined]),
         times.timeout,
       );
       if (this.#stopped) return;
-      sink.view(relays, slots);
+      fleet.view(relays, slots);
       const view = slots === undefined ? { relays } : { relays, slots };
       this.#input((keeper, now) => keeper.handleView(view, sentAt, now));
     } catch (error) {

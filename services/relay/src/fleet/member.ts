@@ -1,24 +1,12 @@
-import { Buffer } from "node:buffer";
-import { setTimeout as sleep } from "node:timers/promises";
-import { hostAddresses } from "@culvert/config";
 import type { DataPlane, DataPlaneEvent, OpenMesh } from "@culvert/dataplane";
 import type { EventBus, UsageLog } from "@culvert/events";
-import {
-  cutSlots,
-  fleetKeys,
-  type KeeperOutput,
-  leaseTimes,
-  parseSlot,
-  type RelayIdentity,
-  type SlotName,
-} from "@culvert/fleet";
-import type { AllocationRecord, FleetStore, RelayEntry, SlotState } from "@culvert/state";
-import type { StunCrypto, TransportAddress } from "@culvert/stun";
+import { fleetKeys, leaseTimes, type RelayIdentity, type SlotName } from "@culvert/fleet";
+import type { FleetStore, RelayEntry, SlotState } from "@culvert/state";
+import type { StunCrypto } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
 import {
   type Ask,
   type FleetRelay,
-  type PortRange,
   type RandomSource,
   SourceLimiter,
   type TurnEvent,
@@ -29,31 +17,27 @@ import { canonical } from "../addresses.ts";
 import type { RelayAddress, RelayConfig } from "../config.ts";
 import type { ControlHooks, ControlLoop } from "../control-loop.ts";
 import type { ListenerSet } from "../listener-set.ts";
+import { AddressesHere } from "./addresses-here.ts";
 import { Admission, type AdmissionOutcome } from "./admission.ts";
+import { AllocationEvents } from "./allocation-events.ts";
 import type { FleetConfig } from "./config.ts";
+import { FleetRelays } from "./fleet-relays.ts";
 import type { FleetTime } from "./fleet-time.ts";
-import { type FleetListener, Frontends, frontendOf } from "./frontends.ts";
-import { LeaseLoop, type LeaseSink } from "./lease-loop.ts";
+import { ForeignListeners } from "./foreign-listeners.ts";
+import { ForeignPorts } from "./foreign-ports.ts";
+import { Frontends, frontendOf } from "./frontends.ts";
+import { Hints } from "./hints.ts";
+import { type FleetSink, LeaseLoop } from "./lease-loop.ts";
 import { Ledger } from "./ledger.ts";
 import { Peers } from "./peers.ts";
+import { registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
 import { NonceRotation } from "./rotation.ts";
 import { Router } from "./router.ts";
+import { type SlotCounters, SlotEvents } from "./slot-events.ts";
 import { SlotTable } from "./slot-table.ts";
 import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
-
-/** How often the host's addresses are looked at, where relayed addresses move, in ms. */
-const ADDRESSES_MS = 250;
-/** How long packets for the ports of another relay go there unless told again, in lease times. */
-const FOREIGN_PORTS_TTLS = 2;
-/** For a listener of another relay whose address came here. */
-const LISTEN_ATTEMPTS = 12;
-const LISTEN_RETRY_MS = 250;
-/** How often the relayed addresses of the fleet are read, in ms. */
-const RELAYS_MS = 10_000;
-/** Ownership hints, by name of the slot's address. */
-const SLOTS_SUBJECT = "culvert.fleet.slots";
 
 export interface MemberOptions {
   readonly config: RelayConfig;
@@ -77,14 +61,14 @@ export interface MemberOptions {
 }
 
 export interface MemberCounters {
-  readonly slots: { gained: number; lost: number; released: number; lapsed: number; resumed: number };
+  readonly slots: SlotCounters;
   readonly renewals: { ok: number; failed: number; seconds: number };
   readonly admissions: Map<AdmissionOutcome, number>;
   alternates: number;
 }
 
 /** This relay as a member of its fleet. */
-export class FleetMember implements ControlHooks {
+export class FleetMember implements ControlHooks, FleetSink {
   readonly counters: MemberCounters = {
     slots: { gained: 0, lost: 0, released: 0, lapsed: 0, resumed: 0 },
     renewals: { ok: 0, failed: 0, seconds: 0 },
@@ -103,24 +87,35 @@ export class FleetMember implements ControlHooks {
   readonly #admission: Admission;
   readonly #usage: Usage | undefined;
   readonly #rotation: NonceRotation;
+  readonly #addresses: AddressesHere;
+  readonly #fleetRelays: FleetRelays;
+  readonly #foreignPorts: ForeignPorts;
+  readonly #hints: Hints;
+  readonly #slotEvents: SlotEvents;
+  readonly #allocationEvents: AllocationEvents;
   readonly #ttl: number;
   readonly #timers: NodeJS.Timeout[] = [];
-  readonly #unsubscribe: (() => void)[] = [];
+  #unwatch: (() => void) | undefined;
   #loop: ControlLoop | undefined;
   #mesh: OpenMesh | undefined;
-  #ips = "";
   #startedAt = 0;
-  #joined = false;
-  #handingOver = new Set<SlotName>();
 
   constructor(options: MemberOptions) {
-    const { config, fleet, self, time, store, dataPlane, crypto, random, logger, relays } = options;
+    const { config, fleet, self, time, store, bus, usage: log, dataPlane, crypto, random, logger, relays } = options;
     this.#options = options;
     const times = leaseTimes(fleet.lease.ttl * 1000, fleet.lease.outage * 1000);
     this.#ttl = times.ttl;
+    const { counters } = this;
+    const shared = { store, frontends: this.#frontends, time, logger };
+    const loop = { run: (...input: Parameters<ControlLoop["run"]>) => this.#loop?.run(...input) } as const;
+    const epochOf = (slot: string): number | undefined => this.leases.epochOf(slot);
+    const onStale = (): void => this.leases.look();
     this.slots = new SlotTable(relays);
     this.ledger = new Ledger(dataPlane);
+    const { slots, ledger } = this;
     this.#rotation = new NonceRotation(crypto, fleet.secrets, config.auth.nonceLifetime * 1000, time);
+    this.#addresses = new AddressesHere(options);
+    this.#fleetRelays = new FleetRelays(options);
     this.peers = new Peers({
       dataPlane,
       identity: self.identity,
@@ -131,36 +126,26 @@ export class FleetMember implements ControlHooks {
         else this.#slotsMoved(control.slots);
       },
     });
-    this.leases = new LeaseLoop({
-      store,
-      self,
-      times,
-      failover: fleet.failover,
-      maxSlots: fleet.slots.max,
+    this.#hints = new Hints({ bus, peers: this.peers, logger });
+    this.#foreignPorts = new ForeignPorts({
+      dataPlane,
       time,
-      logger,
-      entry: () => this.#entry(),
-      sink: this.#sink(),
+      self,
+      ttl: this.#ttl,
+      relays,
+      holds: (slot) => slots.has(slot),
+      peerOf: (identity) => this.peers.idOf(identity),
     });
-    const shared = { store, frontends: this.#frontends, time, logger };
-    const loop = { run: (...input: Parameters<ControlLoop["run"]>) => this.#loop?.run(...input) } as const;
-    const epochOf = (slot: string): number | undefined => this.leases.epochOf(slot);
-    this.writer = new Writer({
-      ...shared,
-      loop,
-      ledger: this.ledger,
-      epochOf,
-      holds: (slot) => this.slots.has(slot),
-      onStale: () => this.leases.look(),
-    });
+    this.writer = new Writer({ ...shared, loop, ledger, epochOf, holds: (slot) => slots.has(slot), onStale });
+    const foreignListeners = new ForeignListeners({ ...shared, listeners: options.listeners, loop });
     this.restorer = new Restorer({
       ...shared,
       loop,
-      slots: this.slots,
-      openListener: (record) => this.#openListener(record),
+      slots,
+      openListener: (record) => foreignListeners.open(record),
       onRead: (slot) => {
-        this.slots.mark(slot, { restored: true });
-        this.#tellSlots();
+        slots.mark(slot, { restored: true });
+        this.#slotEvents.tell();
         // The others learn how much room there is.
         this.announce();
       },
@@ -174,26 +159,64 @@ export class FleetMember implements ControlHooks {
       identity: self.identity,
       ticketKeys: () => fleetKeys(crypto, fleet.secrets, "ticket"),
       mayAsk: (ip, now) => limiter.allow(ip, now),
-      restoring: () => this.slots.restoring > 0 || !this.#joined,
-      deliver: (client, bytes) => this.#loop?.run((turn, now) => turn.handleClientInput(client, bytes, now)),
+      restoring: () => slots.restoring > 0 || !this.#slotEvents.joined,
+      deliver: (client, bytes) => loop.run((turn, now) => turn.handleClientInput(client, bytes, now)),
+    });
+    const { writer, restorer, router } = this;
+    this.#slotEvents = new SlotEvents({
+      slots,
+      ledger,
+      writer,
+      restorer,
+      router,
+      foreignPorts: this.#foreignPorts,
+      dataPlane,
+      loop,
+      time,
+      logger,
+      counters: counters.slots,
+      settled: () => this.leases.settled,
+      release: (slot) => this.leases.release(slot),
+      tellOthers: (moved) => this.#hints.publish(moved),
+    });
+    this.leases = new LeaseLoop({
+      store,
+      self,
+      times,
+      failover: fleet.failover,
+      maxSlots: fleet.slots.max,
+      time,
+      logger,
+      entry: () => this.#entry(),
+      slots: this.#slotEvents,
+      fleet: this,
     });
     this.#admission = new Admission({
       ...shared,
       quotas: config.quotas,
       epochOf,
-      onElsewhere: (tuple, owner) => this.router.elsewhere(tuple, owner),
-      onStale: () => this.leases.look(),
+      onElsewhere: (tuple, owner) => router.elsewhere(tuple, owner),
+      onStale,
       count: (outcome) => {
-        const { admissions } = this.counters;
+        const { admissions } = counters;
         admissions.set(outcome, (admissions.get(outcome) ?? 0) + 1);
       },
     });
-    const { usage: log } = options;
-    if (log !== undefined) {
-      const { interval } = fleet.usage;
-      const { identity } = self;
-      this.#usage = new Usage({ log, identity, intervalMs: interval * 1000, ledger: this.ledger, time });
-    }
+    const { identity } = self;
+    const intervalMs = fleet.usage.interval * 1000;
+    this.#usage = log === undefined ? undefined : new Usage({ log, identity, intervalMs, ledger, time });
+    this.#allocationEvents = new AllocationEvents({
+      ...shared,
+      ledger,
+      writer,
+      router,
+      restorer,
+      admission: this.#admission,
+      usage: this.#usage,
+      onAlternate: () => {
+        counters.alternates++;
+      },
+    });
   }
 
   /** What of the TURN server's configuration the fleet decides. */
@@ -203,7 +226,6 @@ export class FleetMember implements ControlHooks {
       slots: true,
       changes: true,
       admission: { onUnavailable: fleet.onStateLoss },
-      mobility: fleet.mobility,
       ticketKeys: fleetKeys(crypto, fleet.secrets, "ticket"),
       nonceKeys: this.#rotation.keys(),
     };
@@ -230,35 +252,32 @@ export class FleetMember implements ControlHooks {
     });
     this.peers.meshed = true;
     const { peerSide } = this.#mesh;
-    if (!peerSide.ok && fleet.failover === "address") {
+    if (peerSide.ok) this.#foreignPorts.enable();
+    else if (fleet.failover === "address") {
       logger.warn({ reason: peerSide.reason }, "what peers send to the ports of other relays is not forwarded");
     }
   }
 
   /** Takes slots from now on. */
   start(loop: ControlLoop): void {
-    const { fleet, time, bus, logger } = this.#options;
+    const { fleet, time, store } = this.#options;
     this.#loop = loop;
     this.#startedAt = Math.floor(time.now());
-    this.leases.start(this.#reach());
-    if (fleet.failover === "address") this.#every(ADDRESSES_MS, () => this.#followAddresses());
-    this.#every(leaseTimes(this.#ttl, 0).heartbeat, () => this.#beat());
-    void this.#learnRelays();
-    this.#every(RELAYS_MS, () => void this.#learnRelays());
+    this.leases.start(this.#addresses.reach());
+    if (fleet.failover === "address") this.#addresses.follow((reach) => this.leases.setReach(reach));
+    this.#every(leaseTimes(this.#ttl, 0).heartbeat, () => this.beat());
+    this.#fleetRelays.follow();
     this.#every(fleet.usage.interval * 1000, () => this.#writeCounters());
     this.#rotation.follow((keys) => loop.run((turn) => turn.setNonceKeys(keys)));
-    this.#unsubscribe.push(this.#options.store.onHealthChange(({ up }) => up && this.writer.hurry()));
-    bus
-      ?.subscribe(SLOTS_SUBJECT, ({ data }) => this.#slotsMoved(Buffer.from(data).toString().split("\n")))
-      .then((subscription) => this.#unsubscribe.push(() => subscription.unsubscribe()))
-      .catch((error: unknown) => logger.warn({ err: error }, "no hints from other relays"));
+    this.#unwatch = store.onHealthChange(({ up }) => up && this.writer.hurry());
+    this.#hints.follow((slots) => this.#slotsMoved(slots));
   }
 
   /** "ok", or what this relay waits for before it can serve. */
   readiness(): string {
     const { store } = this.#options;
     if (this.#loop === undefined) return "waits for Redis";
-    if (this.#joined) return "ok";
+    if (this.#slotEvents.joined) return "ok";
     if (this.slots.restoring > 0) return "restores allocations";
     return this.leases.reachesStore || store.health().up ? "waits for its slots" : "waits for Redis";
   }
@@ -302,45 +321,21 @@ export class FleetMember implements ControlHooks {
   }
 
   observe(event: TurnEvent, turn: TurnServer): void {
-    switch (event.name) {
-      case "allocation-created":
-      case "allocation-restored":
-        this.#began(event, turn);
-        break;
-      case "allocation-moved":
-        this.router.own(event.client);
-        break;
-      case "relay-deleted":
-        this.ledger.closeRelay(event.allocation, event.relay);
-        break;
-      case "allocation-deleted":
-        this.#ended(event);
-        break;
-      case "restore-failed": {
-        const over = this.restorer.failed(event.record, event.reason);
-        if (over !== undefined) this.writer.drop({ id: over.id, slot: over.slot });
-        break;
-      }
-      case "admission-unused":
-        if (this.#admission.takeAdmitted(event.record)) this.#dropUnused(event.record);
-        break;
-      case "request":
-        if (event.code === 300) this.counters.alternates++;
-        break;
-      default:
-        break;
-    }
+    this.#allocationEvents.observe(event, turn);
   }
 
   /** Gives up all slots, for others to go on with where their addresses move. */
   async leave(): Promise<void> {
-    for (const slot of this.slots.names()) await this.#handOver(slot);
+    for (const slot of this.slots.names()) await this.#slotEvents.handOver(slot);
   }
 
   /** Ends the membership: what lives is written, and the slots are free to take. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#addresses.stop();
+    this.#fleetRelays.stop();
+    this.#hints.stop();
+    this.#unwatch?.();
     this.#rotation.stop();
     this.restorer.stop();
     if (this.#loop !== undefined) {
@@ -348,106 +343,33 @@ export class FleetMember implements ControlHooks {
       await this.#writeAll();
     }
     this.writer.stop();
-    this.#beat(true);
+    this.beat(true);
     await this.leases.stop();
-    if (this.slots.size > 0) this.#tellOthers(this.slots.names());
+    if (this.slots.size > 0) this.#hints.publish(this.slots.names());
   }
 
-  #sink(): LeaseSink {
-    const { counters } = this;
-    return {
-      deadline: ({ lease, deadline }) => this.#options.dataPlane.apply([{ type: "lease", lease, deadline }]),
-      gained: (output) => this.#gained(output),
-      lost: ({ slot, lease, reason }) => {
-        counters.slots[reason === "taken" ? "lost" : "released"]++;
-        this.slots.remove(slot, lease);
-        this.#tellSlots(reason === "taken" ? "fenced" : "handed-over");
-        if (reason === "taken") this.#options.logger.warn({ slot }, "another relay has the slot");
-      },
-      lapsed: (slot) => {
-        counters.slots.lapsed++;
-        this.#options.logger.warn({ slot }, "lease lapsed: nothing is relayed for the slot");
-        this.slots.mark(slot, { lapsed: true });
-        this.#tellSlots();
-      },
-      resumed: (slot) => {
-        counters.slots.resumed++;
-        this.#options.logger.info({ slot }, "lease held again");
-        this.slots.mark(slot, { lapsed: false });
-        this.#tellSlots();
-        // What changed meanwhile was not written.
-        this.writer.republish([slot]);
-      },
-      displaced: (slot) => void this.#handOver(slot),
-      republish: (slots) => this.writer.republish(slots),
-      beat: () => this.#beat(),
-      view: (relays, slots) => this.#see(relays, slots),
-      renewed: (ok, seconds) => {
-        counters.renewals[ok ? "ok" : "failed"]++;
-        counters.renewals.seconds += seconds;
-      },
-    };
+  beat(leaving = false): void {
+    const { self, time } = this.#options;
+    const { identity, instance } = self;
+    const { reachesStore } = this.leases;
+    this.peers.broadcast({ type: "beat", identity, instance, sentAt: time.now(), reachesStore, leaving });
   }
 
-  #gained({ slot, lease, deadline, previous }: KeeperOutput & { readonly type: "gained" }): void {
-    this.counters.slots.gained++;
-    this.#options.logger.info({ slot, previous: previous?.identity }, "slot taken");
-    this.slots.add(slot, lease);
-    const ports = this.#localPorts(slot);
-    this.#options.dataPlane.apply([
-      { type: "lease", lease, deadline },
-      // What peers send to its ports went to the owner before.
-      ...(ports === undefined ? [] : [{ type: "revoke", key: { kind: "foreign-ports", ...ports } } as const]),
-    ]);
-    this.#tellSlots();
-    this.router.forgetSlots([slot]);
-    this.#tellOthers([slot]);
-    void this.restorer.restore(slot, lease);
+  view(relays: readonly RelayEntry[], slots: readonly SlotState[] | undefined): void {
+    const known = this.peers.all.length;
+    this.peers.see(relays);
+    // A new relay takes its slots within a lease's time.
+    if (relays.length > known) setTimeout(() => this.#fleetRelays.learn(), this.#ttl).unref();
+    const alternates = this.peers.alternates();
+    this.#loop?.run((turn) => turn.setAlternates(alternates));
+    if (slots !== undefined) this.#foreignPorts.forward(slots);
+    if (!this.#slotEvents.joined && this.leases.settled) this.#slotEvents.tell();
   }
 
-  /** Others go on with the slot: nothing is relayed for it any more, and all that happened is written. */
-  async #handOver(slot: SlotName): Promise<void> {
-    const lease = this.slots.leaseOf(slot);
-    if (lease === undefined || this.#handingOver.has(slot)) return;
-    this.#handingOver.add(slot);
-    const { dataPlane, time } = this.#options;
-    this.slots.mark(slot, { closing: true });
-    this.#tellSlots();
-    dataPlane.apply([{ type: "lease", lease, deadline: time.clock() }]);
-    for (const { allocation } of this.ledger.ofSlot(slot)) this.writer.changed(allocation);
-    await this.writer.flush();
-    this.leases.release(slot);
-    this.#handingOver.delete(slot);
-    this.#tellOthers([slot]);
-  }
-
-  #began(event: TurnEvent & { readonly name: "allocation-created" | "allocation-restored" }, turn: TurnServer): void {
-    const info = turn.find(event.record);
-    if (info === undefined) return;
-    const entry = this.ledger.add(info);
-    this.router.own(event.client);
-    const restored = event.name === "allocation-restored";
-    if (restored) {
-      this.restorer.restored(event.record);
-      this.router.restored();
-    }
-    else if (!this.#admission.takeAdmitted(event.record)) this.writer.changed(event.allocation);
-    this.#usage?.began(entry, restored ? "resumed" : "started");
-  }
-
-  #ended({ allocation, record, slot = "", reason }: TurnEvent & { readonly name: "allocation-deleted" }): void {
-    this.#usage?.ended(record, reason);
-    this.ledger.remove(allocation);
-    if (reason === "fenced" || reason === "handed-over") this.writer.forget(allocation);
-    else this.writer.deleted(allocation, { id: record, slot });
-  }
-
-  #dropUnused(id: string): void {
-    const { store, logger } = this.#options;
-    store
-      .get(id)
-      .then((found) => found !== undefined && this.writer.drop({ id, slot: found.record.slot }))
-      .catch((error: unknown) => logger.debug({ err: error }, "an unused admission runs out by itself"));
+  renewed(ok: boolean, seconds: number): void {
+    const { renewals } = this.counters;
+    renewals[ok ? "ok" : "failed"]++;
+    renewals.seconds += seconds;
   }
 
   /** What operators of other relays are shown, and what a restart goes on from, is no older than this. */
@@ -460,158 +382,29 @@ export class FleetMember implements ControlHooks {
     await this.writer.flush();
   }
 
-  /** Tells the TURN server which slots it may use. */
-  #tellSlots(reason: "fenced" | "handed-over" = "fenced"): void {
-    if (this.leases.settled && this.slots.restoring === 0) this.#joined = true;
-    this.#loop?.run((turn, now) => turn.setSlots(this.slots.configs(), now, reason));
-  }
-
-  #tellOthers(slots: readonly SlotName[]): void {
-    this.peers.broadcast({ type: "slots", slots });
-    try {
-      this.#options.bus?.publish(SLOTS_SUBJECT, Buffer.from(slots.join("\n")));
-    } catch (error) {
-      this.#options.logger.debug({ err: error }, "hint not published");
-    }
-  }
-
   #slotsMoved(slots: readonly SlotName[]): void {
     const others = slots.filter((slot) => !this.slots.has(slot));
     if (others.length === 0) return;
     this.router.forgetSlots(others);
     this.leases.look();
-    void this.#learnRelays();
+    this.#fleetRelays.learn();
   }
 
-  #see(relays: readonly RelayEntry[], slots: readonly SlotState[] | undefined): void {
-    const known = this.peers.all.length;
-    this.peers.see(relays);
-    // A new relay takes its slots within a lease's time.
-    if (relays.length > known) setTimeout(() => void this.#learnRelays(), this.#ttl).unref();
-    const alternates = this.peers.alternates();
-    this.#loop?.run((turn) => turn.setAlternates(alternates));
-    if (slots !== undefined) this.#forwardPorts(slots);
-    if (!this.#joined && this.leases.settled) this.#tellSlots();
-  }
-
-  /** What peers send to ports that another relay serves on an address that is here, too. */
-  #forwardPorts(slots: readonly SlotState[]): void {
-    if (this.#mesh?.peerSide.ok !== true) return;
-    const { dataPlane, self, time } = this.#options;
-    const deadline = time.clock() + FOREIGN_PORTS_TTLS * this.#ttl;
-    for (const { slot, identity, host, expiresInMs } of slots) {
-      const local = this.#localPorts(slot);
-      const peer = this.peers.idOf(identity);
-      if (local === undefined || peer === undefined) continue;
-      if (expiresInMs <= 0 || host === self.host || this.slots.has(slot)) continue;
-      dataPlane.apply([{ type: "upsert", entry: { kind: "foreign-ports", ...local, peer, deadline } }]);
-    }
-  }
-
-  /** The ports of a slot on an address that may be shared; undefined where it is not one of this relay's. */
-  #localPorts(slot: SlotName): { readonly ip: string; readonly ports: PortRange } | undefined {
-    if (this.#mesh?.peerSide.ok !== true) return undefined;
-    const range = parseSlot(slot);
-    const local = this.#options.relays.find(({ ip, external = ip }) => external === range?.ip);
-    if (range === undefined || local === undefined) return undefined;
-    return { ip: local.ip, ports: { min: range.min, max: range.max } };
-  }
-
-  /** Their relayed addresses are peers, whatever the policy says of their ranges. */
-  async #learnRelays(): Promise<void> {
-    const { store, onFleetRelays, relays, logger } = this.#options;
-    const own = new Set(relays.map(({ ip, external = ip }) => external));
-    try {
-      onFleetRelays(fleetRelays(await store.slots(), own));
-    } catch (error) {
-      logger.debug({ err: error }, "relayed addresses of the fleet not read");
-    }
-  }
-
-  #followAddresses(): void {
-    const reach = this.#reach();
-    const ips = [...reach.ips].sort().join(" ");
-    if (ips === this.#ips) return;
-    this.#ips = ips;
-    this.#options.listeners
-      .openPending()
-      .catch((error: unknown) => this.#options.logger.error({ err: error }, "listener not opened"))
-      .finally(() => this.leases.setReach(reach));
-  }
-
-  #reach(): { readonly own: readonly SlotName[]; readonly ips: ReadonlySet<string> } {
-    const { config, fleet, relays } = this.#options;
-    const own = relays.flatMap(({ ip, external = ip }) =>
-      cutSlots({ ip: external, ...config.ports }, fleet.slots.ports),
-    );
-    const here = new Set(hostAddresses().map(({ address }) => canonical(address)));
-    const loopback = (ip: string): boolean => ip.startsWith("127.");
-    const external = relays.flatMap(({ ip, external: known = ip }) => (here.has(ip) || loopback(ip) ? [known] : []));
-    return { own, ips: new Set([...here, ...external]) };
-  }
-
-  async #openListener({ transport, listener, frontend }: AllocationRecord): Promise<FleetListener | undefined> {
-    const { listeners, logger } = this.#options;
-    if (transport !== "udp") return undefined;
-    let id: number | undefined;
-    for (let attempt = 0; attempt < LISTEN_ATTEMPTS && id === undefined; attempt++) {
-      // Its owner may be about to let go of it.
-      if (attempt > 0) await sleep(LISTEN_RETRY_MS);
-      id = await listeners.openFor(listener, frontend).catch((error: unknown) => {
-        logger.warn({ err: error }, "no listener for the clients of another relay");
-        return undefined;
-      });
-    }
-    if (id === undefined) return undefined;
-    const added = { id, transport, address: listener, frontend } as const;
-    this.#frontends.add(added);
-    this.#loop?.run((turn) => turn.addListener({ id, transport, address: listener }));
-    return added;
-  }
-
-  #entry(): Omit<RelayEntry, "identity" | "instance" | "host" | "sentAt" | "contact"> {
-    const { config, fleet, adminTarget } = this.#options;
-    const { ports } = this.slots;
-    const capacity = Math.min(ports, config.quotas.total ?? ports);
-    const admin = adminTarget();
-    const mesh = this.#mesh === undefined ? undefined : { ...this.#mesh.local };
-    return {
-      turn: this.#advertised(),
-      load: { allocations: this.ledger.size, capacity, draining: this.#options.draining() },
+  #entry(): ReturnType<typeof registryEntry> {
+    const { adminTarget, draining } = this.#options;
+    return registryEntry({
+      ...this.#options,
+      frontends: this.#frontends,
+      slots: this.slots,
+      ledger: this.ledger,
       startedAt: this.#startedAt,
-      ...(mesh === undefined ? {} : { mesh: { ...mesh, ip: fleet.mesh?.external ?? mesh.ip } }),
-      ...(admin === undefined ? {} : { admin }),
-    };
-  }
-
-  #advertised(): readonly TransportAddress[] {
-    const { fleet, relays } = this.#options;
-    if (fleet.advertise.length > 0) return fleet.advertise;
-    return [...this.#frontends]
-      .filter(({ transport, address }) => transport !== "tls" && address.ip !== "0.0.0.0" && address.ip !== "::")
-      .map(({ address: { ip, port } }) => ({ ip: relays.find((relay) => relay.ip === ip)?.external ?? ip, port }));
-  }
-
-  #beat(leaving = false): void {
-    const { self, time } = this.#options;
-    const { identity, instance } = self;
-    const { reachesStore } = this.leases;
-    this.peers.broadcast({ type: "beat", identity, instance, sentAt: time.now(), reachesStore, leaving });
+      draining: draining(),
+      admin: adminTarget(),
+      mesh: this.#mesh?.local,
+    });
   }
 
   #every(milliseconds: number, action: () => void): void {
     this.#timers.push(setInterval(action, milliseconds).unref());
   }
-}
-
-/** The relayed addresses of all slots but the own ones, each with all of its ports. */
-function fleetRelays(slots: readonly SlotState[], own: ReadonlySet<string>): readonly FleetRelay[] {
-  const ports = new Map<string, { readonly min: number; readonly max: number }>();
-  for (const { slot } of slots) {
-    const range = parseSlot(slot);
-    if (range === undefined || own.has(range.ip)) continue;
-    const { min, max } = ports.get(range.ip) ?? range;
-    ports.set(range.ip, { min: Math.min(min, range.min), max: Math.max(max, range.max) });
-  }
-  return [...ports].sort(([a], [b]) => (a < b ? -1 : 1)).map(([range, known]) => ({ range, ports: known }));
 }

@@ -215,7 +215,7 @@ export class Router {
       const [oldest] = this.#allocates.keys();
       if (oldest !== undefined) this.#allocates.delete(oldest);
     }
-    this.#allocates.set(tuple, { ...input, bytes: input.bytes.slice() });
+    this.#allocates.set(tuple, { ...input, bytes: new Uint8Array(input.bytes) });
   }
 
   #drop(reason: RouterDrop): true {

@@ -89,7 +89,6 @@ export function fleetSection(): z.ZodExactOptional<z.ZodType<FleetConfig>> {
         .enum(["refuse", "grant"])
         .default("grant")
         .describe("New allocations while Redis is down: refused (500), or granted by this relay's own quotas."),
-      mobility: z.enum(["allowed", "forbidden", "ignored"]).default("allowed").describe("Mobility tickets (RFC 8016)."),
       usage: z
         .strictObject({
           interval: z.int().min(1).max(86_400).default(60).describe("Seconds between usage events of one allocation."),

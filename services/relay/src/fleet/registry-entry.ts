@@ -1,0 +1,45 @@
+import type { RelayEntry } from "@culvert/state";
+import type { TransportAddress } from "@culvert/stun";
+import type { RelayAddress, RelayConfig } from "../config.ts";
+import type { FleetConfig } from "./config.ts";
+import type { Frontends } from "./frontends.ts";
+import type { Ledger } from "./ledger.ts";
+import type { SlotTable } from "./slot-table.ts";
+
+export interface RegistryEntryOptions {
+  readonly config: RelayConfig;
+  readonly fleet: FleetConfig;
+  readonly relays: readonly RelayAddress[];
+  readonly frontends: Frontends;
+  readonly slots: SlotTable;
+  readonly ledger: Ledger;
+  readonly startedAt: number;
+  readonly draining: boolean;
+  /** Where operators reach this relay. */
+  readonly admin: string | undefined;
+  /** Where its mesh is bound. */
+  readonly mesh: TransportAddress | undefined;
+}
+
+/** What the registry of the fleet says of this relay. */
+export function registryEntry(
+  options: RegistryEntryOptions,
+): Omit<RelayEntry, "identity" | "instance" | "host" | "sentAt" | "contact"> {
+  const { config, fleet, slots, ledger, startedAt, draining, admin, mesh } = options;
+  const { ports } = slots;
+  const capacity = Math.min(ports, config.quotas.total ?? ports);
+  return {
+    turn: advertised(options),
+    load: { allocations: ledger.size, capacity, draining },
+    startedAt,
+    ...(mesh === undefined ? {} : { mesh: { ...mesh, ip: fleet.mesh?.external ?? mesh.ip } }),
+    ...(admin === undefined ? {} : { admin }),
+  };
+}
+
+function advertised({ fleet, relays, frontends }: RegistryEntryOptions): readonly TransportAddress[] {
+  if (fleet.advertise.length > 0) return fleet.advertise;
+  return [...frontends]
+    .filter(({ transport, address }) => transport !== "tls" && address.ip !== "0.0.0.0" && address.ip !== "::")
+    .map(({ address: { ip, port } }) => ({ ip: relays.find((relay) => relay.ip === ip)?.external ?? ip, port }));
+}
