@@ -145,6 +145,24 @@ export function meshForwarding(create: CreateHarness, createEdge: CreateHarness)
       expect((await client.next()).from).toEqual(front.local);
     });
 
+    test("takes an allocation along from one address to another, from here to behind another relay and back", async () => {
+      const { owner, edge, home, front, peer, client: roaming, atHome, atFront } = await given();
+      const before = await owner.udp();
+      const relay = await owner.allocation(tuple(home, before));
+      owner.permit(relay.id, IP);
+      await peer.send(relay.address, "before");
+      expect((await before.next()).from).toEqual(home.local);
+      edge.apply({ type: "forward", peer: OWNER, client: atFront, bytes: refresh() });
+      await owner.event("client-input");
+      owner.allocate(relay.id, atHome);
+      await peer.send(relay.address, "there");
+      expect((await roaming.next()).from).toEqual(front.local);
+      owner.allocate(relay.id, tuple(home, before));
+      await peer.send(relay.address, "and back");
+      expect((await before.next()).from).toEqual(home.local);
+      await roaming.expectSilence();
+    });
+
     test("is dropped, not forwarded, when it sends what is malformed", async () => {
       const { edge, front, client } = await givenAllocation();
       await client.send(front.local, Buffer.from("GET / HTTP/1.1\r\n\r\n"));
