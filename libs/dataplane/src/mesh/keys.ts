@@ -2,7 +2,6 @@ import { createHash, createSecretKey, hkdfSync, type KeyObject } from "node:cryp
 import type { AddressFamily } from "@culvert/stun";
 import type { ListenerSpec } from "../port.ts";
 
-export const INSTANCE_LENGTH = 16;
 const KEY_LENGTH = 32;
 const SEAL_INFO = "culvert mesh 1 seal";
 const KEY_ID_INFO = "culvert mesh 1 key id";
