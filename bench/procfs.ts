@@ -27,14 +27,9 @@ export function secondsWaited(pid: number): number {
   return delays.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9;
 }
 
-/** Datagrams that the kernel threw away in this network namespace: for full sockets, and for ports that nobody has. */
-export interface KernelDrops {
-  readonly full: number;
-  readonly noPort: number;
-}
-
-export function kernelDrops(snmp: string = readFileSync("/proc/net/snmp", "utf8")): KernelDrops {
+/** Datagrams that full sockets of this network namespace made the kernel throw away. */
+export function kernelDrops(snmp: string = readFileSync("/proc/net/snmp", "utf8")): number {
   const [names = [], values = []] = [...snmp.matchAll(/^Udp: (.*)$/gm)].map(([, line = ""]) => line.split(" "));
   const value = (name: string): number => Number(values[names.indexOf(name)] ?? 0);
-  return { full: value("RcvbufErrors") + value("MemErrors"), noPort: value("NoPorts") };
+  return value("RcvbufErrors") + value("MemErrors");
 }

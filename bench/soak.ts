@@ -21,8 +21,8 @@ const WARM_UP_SECONDS = 15;
 const SETTLE_MS = 10_000;
 /** What one leaves to finalizers, the next one frees. */
 const COLLECTIONS = 3;
-/** Every packet counts: none is given up before a second of silence. */
-const LOAD = ["--mode", "channel", "--size", "200", "--patience", "1"];
+/** Every packet counts: none is given up before five seconds of silence. */
+const LOAD = ["--mode", "channel", "--size", "200", "--patience", "5"];
 const BOTH_WAYS = [...LOAD, "--flows", "25"];
 const CHURN = [...LOAD, "--flows", "200", "--window", "200", "--hold", "0.05"];
 const USAGE = "usage: bench/soak.ts [--seconds N]   (10 to 180, default 60)";
@@ -105,7 +105,7 @@ async function read(server: Server, opsPort: number): Promise<Reading> {
   }
   return {
     metrics: await scrape(opsPort),
-    kernel: kernelDrops(),
+    kernelDrops: kernelDrops(),
     descriptors: openDescriptors(server.pid),
     resident: residentBytes(server.pid),
   };

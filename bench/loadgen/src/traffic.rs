@@ -187,8 +187,12 @@ impl<'a> Traffic<'a> {
                     busy = true;
                 }
                 sending = elapsed;
-            } else if elapsed > length + patience * MAX_DRAIN || now.duration_since(last_arrival) > patience {
-                break;
+            } else {
+                let all_there = arrivals.delivered == (messages - refused) * run;
+                let silent = now.duration_since(last_arrival) > patience;
+                if all_there || silent || elapsed > length + patience * MAX_DRAIN {
+                    break;
+                }
             }
             if receives.receive(self.sink) > 0 {
                 busy = true;

@@ -23,7 +23,8 @@ export class CredentialService {
   #child: Child | undefined;
   #kid: string;
 
-  static async start(stage: Stage): Promise<CredentialService> {
+  /** @param nats where it tells of revocations */
+  static async start(stage: Stage, nats?: string): Promise<CredentialService> {
     const [http = 0, grpc = 0, ops = 0] = await freePorts(3);
     const token = "shared by the services of the tests";
     const kid = "first";
@@ -34,11 +35,14 @@ export class CredentialService {
       ops: { port: ops },
       publicHost: HOST,
       turn: { port: 3478 },
+      ...(nats === undefined ? {} : { nats: { servers: [nats] } }),
       tenants: [
         {
           id: TENANT,
           keys: [{ kid, secret: "the first signing key of the tenant" }],
-          tokens: [{ id: "admin", token: ADMIN_TOKEN, scopes: ["credentials:issue", "keys:admin"] }],
+          tokens: [
+            { id: "admin", token: ADMIN_TOKEN, scopes: ["credentials:issue", "credentials:revoke", "keys:admin"] },
+          ],
         },
       ],
     };
@@ -70,21 +74,30 @@ export class CredentialService {
 
   /** Replaces the signing key. What the old one signed is good for an hour. */
   async rotate(): Promise<void> {
-    const path = `/v1/tenants/${TENANT}/keys/${this.#kid}/rotate`;
     const next = `${this.#kid}-next`;
-    const response = await fetch(`${this.#access.apiUrl}${path}`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
-      body: JSON.stringify({ kid: next, overlapSeconds: 3600 }),
-    });
-    if (response.status !== 201) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    await this.#post(`keys/${this.#kid}/rotate`, { kid: next, overlapSeconds: 3600 });
     this.#kid = next;
+  }
+
+  /** Takes back all that the user was issued. */
+  async revoke(user: string): Promise<void> {
+    await this.#post("revocations", { user });
   }
 
   async kill(): Promise<void> {
     if (this.#child === undefined || this.#child.ended) return;
     this.#child.signal("SIGKILL");
     await this.#child.exit(TIMEOUT_MS);
+  }
+
+  async #post(of: string, body: object): Promise<void> {
+    const path = `/v1/tenants/${TENANT}/${of}`;
+    const response = await fetch(`${this.#access.apiUrl}${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (response.status !== 201) throw new Error(`${path}: ${response.status} ${await response.text()}`);
   }
 
   async #ready(): Promise<void> {

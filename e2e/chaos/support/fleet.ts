@@ -105,6 +105,8 @@ export function relaySection(options: SectionOptions): Record<string, unknown> {
     lifetime: { default: 30, max: 600 },
     auth: { users: [ACCOUNT] },
     peers: { dangerouslyAllow: ["127.0.0.0/8"], allow: ["10.77.0.0/24"] },
+    // All clients of a test have one address; those of the world do not.
+    limits: { unauthenticatedPerSecond: 100_000, unauthenticatedBurst: 100_000 },
     dataPlane: { kind: "native" },
     drain: { timeout: drainSeconds },
     ...options.config,

@@ -183,7 +183,7 @@ class Relay implements RelayService {
       this.#fleet = fleet;
     }
 
-    if (keys !== undefined) this.#keys.follow(keys);
+    if (keys !== undefined) this.#keys.follow(fleet?.hinted(keys) ?? keys);
     this.#certificate?.follow();
     this.#life.onClose(
       () => policies.close(),

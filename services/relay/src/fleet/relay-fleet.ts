@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { withRevocationHints } from "@culvert/contracts";
+import type { KeySource } from "@culvert/credentials";
 import type { FleetRelay, TurnEvent, TurnServer } from "@culvert/turn";
 import { createFleetMetrics } from "../adapters/fleet-metrics.ts";
 import type { RelayAdmin } from "../admin.ts";
@@ -89,6 +91,12 @@ export class RelayFleet {
 
   turnConfig(): ReturnType<FleetMember["turnConfig"]> {
     return this.#member.turnConfig();
+  }
+
+  /** A source of keys that hears of revocations over NATS, too. */
+  hinted(source: KeySource): KeySource {
+    const { bus } = this.#backends;
+    return bus === undefined ? source : withRevocationHints(source, bus);
   }
 
   readiness(): string {

@@ -36,7 +36,9 @@ export function fleetSection(): z.ZodExactOptional<z.ZodType<FleetConfig>> {
         "Secrets of the fleet, 32 characters or more each: keys of nonces, tickets and the mesh. The first signs, all are accepted.",
       ),
       redis: redisSection("Leases of ports, allocations and quotas of the fleet."),
-      nats: natsSection("Hints between relays, orders to them, and usage events. Without it: no usage events."),
+      nats: natsSection(
+        "Hints between relays and of revocations, orders to them, and usage events. Without it: no usage events.",
+      ),
       failover: z
         .enum(["identity", "address"])
         .default("identity")
