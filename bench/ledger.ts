@@ -76,7 +76,7 @@ function equal(name: string, seen: number, wanted: number): Check {
 }
 
 /** Memory once the load is gone and garbage is collected, before and after: it may not have grown by more than this. */
-const MAX_HEAP_GROWTH = 1 << 20;
+const MAX_HEAP_GROWTH = 2 << 20;
 const MAX_RESIDENT_GROWTH = 0.05;
 
 function memory(before: Reading, after: Reading): readonly Check[] {

@@ -23,6 +23,8 @@ export interface Trial {
   readonly generatorCores: number;
   readonly latencyUs: { readonly p50: number; readonly p99: number };
   readonly serverCpuUsPerPacket: number | null;
+  /** By process of the server. */
+  readonly serverCpuUsPerPacketEach: readonly number[];
   readonly serverCores: number | null;
   /** Share of the time in which something else ran on the generator's core. */
   readonly generatorHeldUp: number;
@@ -48,6 +50,30 @@ export interface Found {
 export interface Setups {
   readonly perSecond: number;
   readonly serverCpuUsPerSetup: number;
+  /** By request, from its first transmission to its answer; null where they were not paced. */
+  readonly latencyUs: LatencyByRequest | null;
+}
+
+type LatencyByRequest = Readonly<Record<string, { readonly p50: number; readonly p99: number }>>;
+
+/** Calls with all that their clients renewed. */
+export interface Calls {
+  readonly played: {
+    readonly packetsSent: number;
+    readonly packetsDelivered: number;
+    readonly latencyUs: LatencyByRequest;
+  };
+}
+
+/** Times in milliseconds since the server was killed. */
+export interface Restored {
+  readonly first: number;
+  readonly median: number;
+  readonly last: number;
+  /** How many allocations relayed again. */
+  readonly toPeers: number;
+  readonly toClients: number;
+  readonly misdelivered: number;
 }
 
 export interface Memory {
@@ -115,19 +141,29 @@ export class Loadgen {
     return this.#run<Memory>("hold", server, load);
   }
 
+  /** Kills the server under its allocations and waits until they relay again; it must be started again meanwhile. */
+  restore(server: Server, load: readonly string[]): Promise<Restored> {
+    return this.#run<Restored>("restore", server, load);
+  }
+
+  /** Calls from set-up to release, which take so many milliseconds. */
+  call(server: Server, load: readonly string[], takesMs: number): Promise<Calls> {
+    return this.#run<Calls>("call", server, load, takesMs + LIMIT_MS);
+  }
+
   /** What the generator does with no server between its two sockets. */
   async itself(): Promise<Trial> {
     const command = [LOADGEN, "self", "--core", `${this.#core}`, "--measure", "1"];
     return JSON.parse(await capture(command, { signal: this.#signal, timeoutMs: LIMIT_MS })) as Trial;
   }
 
-  async #run<T>(command: string, server: Server, args: readonly string[]): Promise<T> {
+  async #run<T>(command: string, server: Server, args: readonly string[], timeoutMs = LIMIT_MS): Promise<T> {
     const target = ["--server", server.address, "--server-pid", `${server.pid}`, "--core", `${this.#core}`];
     const user = ["--username", USER.username, "--password", USER.password];
     try {
       const output = await capture([LOADGEN, command, ...target, ...user, ...args], {
         signal: this.#signal,
-        timeoutMs: LIMIT_MS,
+        timeoutMs,
       });
       return JSON.parse(output) as T;
     } catch (error) {

@@ -184,13 +184,13 @@ async function interleave<T>(
   return taken;
 }
 
-export interface Calm extends Trial {
+interface Calm extends Trial {
   /** Share of the time for which other processes kept the generator, or the server, waiting: the higher of the two. */
   readonly disturbance: number;
 }
 
 /** A trial at one rate, repeated while other processes disturb it; the calmest, where all were disturbed. */
-export async function calm(context: Context, server: Server, bench: Case, rate: number): Promise<Calm> {
+async function calm(context: Context, server: Server, bench: Case, rate: number): Promise<Calm> {
   let best: Calm | undefined;
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const waited = secondsWaited(server.pid);

@@ -1,21 +1,28 @@
 import { parseArgs } from "node:util";
 import { CASES, type Case } from "./cases.ts";
+import type { FleetCase } from "./fleet/case.ts";
+import { FLEET_CASES } from "./fleet/cases.ts";
+
+const ALL: readonly (Case | FleetCase)[] = [...CASES, ...FLEET_CASES];
 
 export interface Options {
-  readonly cases: readonly Case[];
+  readonly cases: readonly (Case | FleetCase)[];
   readonly rounds: number;
+  /** Whether figures may mean little. */
+  readonly quick: boolean;
   /** Seconds of one search step and of one measurement. */
   readonly step: number;
   readonly measure: number;
 }
 
 export const USAGE: string = `usage: bench/run.ts [--only NAME,...] [--rounds N] [--quick]
-  --only    benchmarks to run, of: ${CASES.map(({ name }) => name).join(", ")}
+  --only    benchmarks to run, of: ${ALL.map(({ name }) => name).join(", ")}
             (default: all)
   --rounds  interleaved rounds, at least 1 (default 3)
   --quick   one short round: shows that everything works, its figures mean little
 COTURN_BIN and COTURN_FLAGS name another build of coturn to measure as well, and its flags.
-DATA_PLANE=node measures ours with the portable data plane.`;
+DATA_PLANE=node measures ours with the portable data plane.
+CALL_SECONDS=600 plays the calls of redis-cost in real time.`;
 
 export class UsageError extends Error {}
 
@@ -26,17 +33,15 @@ export function parseOptions(args: readonly string[]): Options {
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 99) {
     throw new UsageError(`--rounds ${values.rounds}: must be a whole number from 1 to 99`);
   }
-  const names = values.only?.split(",").filter((name) => name !== "") ?? CASES.map((known) => known.name);
+  const names = values.only?.split(",").filter((name) => name !== "") ?? ALL.map((known) => known.name);
   const cases = names.map((name) => {
-    const found = CASES.find((candidate) => candidate.name === name);
+    const found = ALL.find((candidate) => candidate.name === name);
     if (found === undefined) {
-      throw new UsageError(
-        `--only ${name}: no such benchmark; there are ${CASES.map((known) => known.name).join(", ")}`,
-      );
+      throw new UsageError(`--only ${name}: no such benchmark; there are ${ALL.map((known) => known.name).join(", ")}`);
     }
     return found;
   });
-  return { cases, rounds, step: quick ? 0.3 : 0.6, measure: quick ? 1 : 3 };
+  return { cases, rounds, quick, step: quick ? 0.3 : 0.6, measure: quick ? 1 : 3 };
 }
 
 function parse(args: readonly string[]): { values: { only?: string; rounds?: string; quick?: boolean } } {

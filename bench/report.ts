@@ -2,7 +2,12 @@ import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Figure } from "./measure.ts";
 import { median, rounded, type Samples, spread } from "./samples.ts";
-import type { ServerSpec } from "./servers.ts";
+
+/** What a sample is of. */
+export interface Spec {
+  readonly name: string;
+  readonly version: string;
+}
 
 /** One line of bench/out/latest.jsonl. */
 export interface Line {
@@ -21,7 +26,7 @@ export interface Line {
 }
 
 /** Sets what the first server did beside what each of the others did. */
-export function linesOf(figure: Figure, servers: readonly ServerSpec[]): readonly Line[] {
+export function linesOf(figure: Figure, servers: readonly Spec[]): readonly Line[] {
   const [ours = [], ...theirs] = figure.samples;
   const [, ...peers] = servers;
   return peers.map((peer, index) => {

@@ -46,6 +46,15 @@ async function runAll(options: Options, results: ResultFile, directory: string, 
   const known = specifications();
   const lines: Line[] = [];
   for (const bench of options.cases) {
+    if ("compare" in bench) {
+      await fleet.stop();
+      const context = { ...options, loadgen, cores, directory, signal, commit: commit(), progress: say };
+      const measured = (await bench.compare(context)).flatMap(({ figure, specs }) => linesOf(figure, specs));
+      await stopAll();
+      results.append(measured);
+      lines.push(...measured);
+      continue;
+    }
     const specs = known[bench.against];
     if (bench.kind === "memory") await fleet.stop();
     const servers = await fleet.of(specs);

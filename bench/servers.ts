@@ -72,7 +72,7 @@ function relayConfig(port: number, { workers, opsPort, section }: OursOptions): 
     peers: { dangerouslyAllow: ["127.0.0.0/8"] },
     dataPlane: { kind: DATA_PLANE, ...(workers !== undefined && { workers }) },
     ops: opsPort === undefined ? { enabled: false } : { host: HOST, port: opsPort },
-    logLevel: process.env.BLOG ?? "error",
+    logLevel: "error",
     ...section?.(port),
   };
 }

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { CASES } from "../cases.ts";
+import { FLEET_CASES } from "../fleet/cases.ts";
 import { parseOptions } from "../options.ts";
 
 const names = (args: readonly string[]): readonly string[] => parseOptions(args).cases.map(({ name }) => name);
 
 test("without --only all benchmarks run, in three rounds", () => {
-  expect(names([])).toEqual(CASES.map(({ name }) => name));
+  expect(names([])).toEqual([...CASES, ...FLEET_CASES].map(({ name }) => name));
   expect(parseOptions([]).rounds).toBe(3);
 });
 

@@ -42,6 +42,14 @@ async function clientOf(user: string): Promise<TurnClient> {
 
 const lines = (text: string): readonly string[] => text.trimEnd().split("\n");
 
+test("the command that culvert up prints shows its allocations", async () => {
+  await clientOf("carol");
+  const [, command = ""] = /^ {2}(node .*culvert\.js allocations .*)$/m.exec(platform.process.stdout) ?? [];
+  const { code, stdout } = await run("sh", ["-c", command], { timeoutMs: 60_000 });
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ID .*\n\S+ .*carol/);
+});
+
 describe("culvert relays", () => {
   test("shows the relay to people", async () => {
     await clientOf("alice");

@@ -24,6 +24,12 @@ pub enum Command {
     Allocate(AllocateArgs),
     /// Hold allocations and tell the server's memory for each
     Hold(AllocateArgs),
+    /// Calls from their set-up to their release, with all that clients renew meanwhile
+    Call(CallArgs),
+    /// Kill the server under its allocations and wait until all of them relay again; somebody else starts it anew
+    Restore(RestoreArgs),
+    /// Forward TCP connections, each way so much later
+    Delay(DelayArgs),
     /// What the generator does on its own, from its client socket straight to its peer socket
     #[command(name = "self")]
     Itself(SelfArgs),
@@ -92,9 +98,9 @@ pub struct Target {
     pub username: String,
     #[arg(long, default_value = "bench")]
     pub password: String,
-    /// Process whose CPU time and memory are the server's
+    /// Process whose CPU time and memory are the server's; several where a packet passes several
     #[arg(long)]
-    pub server_pid: Option<u32>,
+    pub server_pid: Vec<u32>,
     /// Core to run on
     #[arg(long)]
     pub core: Option<usize>,
@@ -126,6 +132,9 @@ pub struct Load {
     /// Application bytes in a packet
     #[arg(long, default_value_t = 200)]
     pub size: usize,
+    /// Where clients send their data to, and get it from, once they are set up; by default the server
+    #[arg(long)]
+    pub enter: Option<SocketAddrV4>,
     #[command(flatten)]
     pub sending: Sending,
 }
@@ -175,9 +184,56 @@ pub struct AllocateArgs {
     /// Set-ups under way at a time
     #[arg(long, default_value_t = SETUP_WINDOW)]
     pub window: usize,
+    /// Set-ups begun a second, whatever is under way; without it as many as the window lets through
+    #[arg(long)]
+    pub rate: Option<f64>,
     /// Seconds after which the measurement fails
     #[arg(long, default_value_t = 60.0)]
     pub limit: f64,
+}
+
+#[derive(Args)]
+pub struct CallArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 100)]
+    pub count: usize,
+    /// Seconds that a call lasts
+    #[arg(long, default_value_t = 30.0)]
+    pub time: f64,
+    /// Seconds over which the calls begin
+    #[arg(long, default_value_t = 6.0)]
+    pub spread: f64,
+    /// Application packets of a call, spread over its time
+    #[arg(long, default_value_t = 60)]
+    pub packets: usize,
+}
+
+#[derive(Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 5_000)]
+    pub count: usize,
+    /// Packets a second meanwhile, round the allocations that do not relay yet
+    #[arg(long, default_value_t = 50_000.0)]
+    pub rate: f64,
+    /// Seconds until those that do not relay are lost
+    #[arg(long, default_value_t = 30.0)]
+    pub limit: f64,
+}
+
+#[derive(Args)]
+pub struct DelayArgs {
+    #[arg(long)]
+    pub listen: SocketAddrV4,
+    #[arg(long)]
+    pub to: SocketAddrV4,
+    /// Each way
+    #[arg(long, default_value_t = 500)]
+    pub microseconds: u64,
+    #[arg(long)]
+    pub core: Option<usize>,
 }
 
 #[derive(Args)]

@@ -8,15 +8,19 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{
-    AllocateArgs, ChurnArgs, Command, Direction, Load, Mode, PATIENCE, RateArgs, SETUP_WINDOW, SearchArgs, SelfArgs,
-    Sending, Target, Via,
+    AllocateArgs, CallArgs, ChurnArgs, Command, Direction, Load, Mode, PATIENCE, RateArgs, RestoreArgs, SETUP_WINDOW,
+    SearchArgs, SelfArgs, Sending, Target, Via,
 };
+use crate::call::{arrivals, timetable};
+use crate::delay;
 use crate::endpoint::Endpoint;
 use crate::flow::{Credentials, Flow, MAX_FLOWS, client_address};
 use crate::forward;
 use crate::namespace;
-use crate::process::{cpu_micros, pin, resident_bytes};
+use crate::play::play;
+use crate::process::{cpu_micros_of, pin, resident_bytes};
 use crate::raw::RawSocket;
+use crate::restore::restore;
 use crate::search::{Limits, search};
 use crate::send::{MAX_RUN, SLOT};
 use crate::session::Session;
@@ -28,6 +32,12 @@ use crate::trial::{Plan, Totals};
 const SETUP_LIMIT: Duration = Duration::from_secs(60);
 /// A server that is offered more than it can take loses requests too, and none may be given up: its state would stay.
 const CHURN_ATTEMPTS: u8 = 100;
+const FIRST_PACKETS: Plan = Plan {
+    rate: Some(2_000.0),
+    warmup: Duration::from_millis(1),
+    measure: Duration::from_millis(300),
+    patience: Duration::from_millis(100),
+};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -41,6 +51,16 @@ pub fn run(command: Command) -> Outcome {
         Command::Forward(args) => {
             pin_to(args.core)?;
             Ok(forward::serve(args.listen)?)
+        }
+        Command::Call(args) => run_call(&args),
+        Command::Restore(args) => run_restore(&args),
+        Command::Delay(args) => {
+            pin_to(args.core)?;
+            Ok(delay::serve(
+                args.listen,
+                args.to,
+                Duration::from_micros(args.microseconds),
+            )?)
         }
         Command::Churn(args) => run_churn(&args),
         Command::Apart(args) => Err(namespace::run_apart(&args.command).into()),
@@ -86,15 +106,19 @@ fn with_traffic<T>(
     if load.mode != Mode::Binding {
         session.establish(SETUP_WINDOW, SETUP_LIMIT)?;
     }
-    let mut traffic = traffic(&session, load)?;
+    if load.enter.is_some() {
+        // Whoever is there learns whose packets these are, and their owner where to send the answers.
+        traffic(&session, load, Direction::ToPeer)?.run(FIRST_PACKETS)?;
+    }
+    let mut traffic = traffic(&session, load, load.direction)?;
     apply(&load.sending, &mut traffic)?;
-    traffic.server_pid = load.target.server_pid;
+    traffic.server_pids.clone_from(&load.target.server_pid);
     let measured = measure(&mut traffic);
     session.release(SETUP_WINDOW, SETUP_LIMIT)?;
     Ok((measured?, session))
 }
 
-fn traffic<'a>(session: &'a Session, load: &Load) -> Result<Traffic<'a>, Box<dyn Error>> {
+fn traffic<'a>(session: &'a Session, load: &Load, direction: Direction) -> Result<Traffic<'a>, Box<dyn Error>> {
     let (client, peer) = (&session.client, &session.peer);
     if load.mode == Mode::Binding {
         let lanes = session.flows.iter().map(|flow| Lane {
@@ -107,12 +131,13 @@ fn traffic<'a>(session: &'a Session, load: &Load) -> Result<Traffic<'a>, Box<dyn
         return Ok(Traffic::new(client, client, lanes.collect(), Shape::Binding, HEAD));
     }
     let relayed = |flow: &Flow| flow.relayed.ok_or("a flow has no relayed address");
+    let enter = load.enter.unwrap_or(session.server);
     let mut lanes = Vec::with_capacity(session.flows.len());
     for flow in &session.flows {
-        lanes.push(match load.direction {
+        lanes.push(match direction {
             Direction::ToPeer => Lane {
                 source: flow.client,
-                to: session.server,
+                to: enter,
                 prefix: prefix(flow, load.size),
                 expected_from: relayed(flow)?,
                 channel: flow.channel,
@@ -121,12 +146,12 @@ fn traffic<'a>(session: &'a Session, load: &Load) -> Result<Traffic<'a>, Box<dyn
                 source: *flow.peer.ip(),
                 to: relayed(flow)?,
                 prefix: Vec::new(),
-                expected_from: session.server,
+                expected_from: enter,
                 channel: flow.channel,
             },
         });
     }
-    Ok(match (load.direction, load.mode) {
+    Ok(match (direction, load.mode) {
         (Direction::ToPeer, _) => Traffic::new(client, peer, lanes, Shape::Payload, load.size),
         (Direction::ToClient, Mode::Send) => Traffic::new(peer, client, lanes, Shape::DataIndication, load.size),
         (Direction::ToClient, _) => Traffic::new(peer, client, lanes, Shape::ChannelData, load.size),
@@ -157,7 +182,7 @@ fn run_churn(args: &ChurnArgs) -> Outcome {
         let mut session = session(&load.target, load.flows, load.mode == Mode::Channel)?;
         session.attempts = CHURN_ATTEMPTS;
         session.establish(args.window, SETUP_LIMIT)?;
-        let mut traffic = traffic(&session, load)?;
+        let mut traffic = traffic(&session, load, load.direction)?;
         apply(&load.sending, &mut traffic)?;
         traffic.run(Plan {
             rate: Some(args.rate),
@@ -178,26 +203,62 @@ fn run_churn(args: &ChurnArgs) -> Outcome {
 fn run_allocate(args: &AllocateArgs) -> Outcome {
     check_load(args.count, HEAD, 1)?;
     let mut session = session(&args.target, args.count, true)?;
-    let cpu = args.target.server_pid.map(cpu_micros).transpose()?;
+    let pids = &args.target.server_pid;
+    let cpu: u64 = cpu_micros_of(pids)?.iter().sum();
     let start = Instant::now();
-    session.establish(args.window, seconds(args.limit)?)?;
+    let played = match args.rate {
+        Some(rate) if rate > 0.0 => {
+            let plan = arrivals(args.count, rate);
+            Some(play(&mut session, &plan, seconds(args.limit)?)?)
+        }
+        Some(rate) => return Err(format!("--rate {rate}: must be more than 0").into()),
+        None => {
+            session.establish(args.window, seconds(args.limit)?)?;
+            None
+        }
+    };
     let elapsed = start.elapsed().as_secs_f64();
-    let cpu_after = args.target.server_pid.map(cpu_micros).transpose()?;
-    let per_setup = cpu_after
-        .zip(cpu)
-        .map(|(after, before)| (after - before) as f64 / args.count as f64);
+    let cpu_after: u64 = cpu_micros_of(pids)?.iter().sum();
+    let per_setup = (!pids.is_empty()).then(|| (cpu_after - cpu) as f64 / args.count as f64);
     session.release(SETUP_WINDOW, SETUP_LIMIT)?;
     print(&json!({
         "count": args.count,
         "seconds": elapsed,
         "perSecond": args.count as f64 / elapsed,
         "serverCpuUsPerSetup": per_setup,
+        "latencyUs": played.map(|played| played.latency_us),
     }))
+}
+
+/// Counts requests and packets, so that what they cost the server's own servers can be told by the call.
+fn run_call(args: &CallArgs) -> Outcome {
+    check_load(args.count, HEAD, 1)?;
+    let (time, spread) = (seconds(args.time)?, seconds(args.spread)?);
+    let mut session = session(&args.target, args.count, true)?;
+    let plan = timetable(args.count, time, spread, args.packets);
+    let played = play(&mut session, &plan, time + spread + SETUP_LIMIT)?;
+    print(&json!({ "count": args.count, "requests": session.requests, "played": played }))
+}
+
+fn run_restore(args: &RestoreArgs) -> Outcome {
+    check_load(args.count, HEAD, 1)?;
+    let [pid] = args.target.server_pid[..] else {
+        return Err("restore needs one --server-pid".into());
+    };
+    let mut session = session(&args.target, args.count, true)?;
+    session.establish(SETUP_WINDOW, SETUP_LIMIT)?;
+    // What is written behind the client's back is written.
+    std::thread::sleep(Duration::from_secs(2));
+    let restored = restore(&session, pid, args.rate, seconds(args.limit)?)?;
+    session.release(SETUP_WINDOW, SETUP_LIMIT)?;
+    print(&restored)
 }
 
 fn run_hold(args: &AllocateArgs) -> Outcome {
     check_load(args.count, HEAD, 1)?;
-    let pid = args.target.server_pid.ok_or("hold needs --server-pid")?;
+    let [pid] = args.target.server_pid[..] else {
+        return Err("hold needs one --server-pid".into());
+    };
     let mut session = session(&args.target, args.count, true)?;
     let before = resident_bytes(pid)?;
     session.establish(args.window, seconds(args.limit)?)?;
@@ -280,7 +341,7 @@ fn pin_to(core: Option<usize>) -> Outcome {
 }
 
 fn seconds(value: f64) -> Result<Duration, String> {
-    const LONGEST: f64 = 200.0;
+    const LONGEST: f64 = 900.0;
     if !(value > 0.0 && value <= LONGEST) {
         return Err(format!("{value} seconds: must be more than 0 and at most {LONGEST}"));
     }

@@ -34,6 +34,10 @@ pub enum Step {
     CreatePermission,
     ChannelBind,
     Ready,
+    /// Once more what was set up, as clients do before it ends.
+    RenewAllocation,
+    RenewPermission,
+    RenewChannel,
     Release,
     Released,
 }
@@ -91,15 +95,16 @@ impl Flow {
         let id = self.transaction();
         let builder = match self.step {
             Step::Allocate => Builder::new(kind::ALLOCATE, &id).attribute(attr::REQUESTED_TRANSPORT, &[UDP, 0, 0, 0]),
-            Step::CreatePermission => {
+            Step::CreatePermission | Step::RenewPermission => {
                 Builder::new(kind::CREATE_PERMISSION, &id).xor_address(attr::XOR_PEER_ADDRESS, self.peer)
             }
-            Step::ChannelBind => {
+            Step::ChannelBind | Step::RenewChannel => {
                 let [high, low] = self.channel?.to_be_bytes();
                 Builder::new(kind::CHANNEL_BIND, &id)
                     .attribute(attr::CHANNEL_NUMBER, &[high, low, 0, 0])
                     .xor_address(attr::XOR_PEER_ADDRESS, self.peer)
             }
+            Step::RenewAllocation => Builder::new(kind::REFRESH, &id),
             Step::Release => Builder::new(kind::REFRESH, &id).attribute(attr::LIFETIME, &[0; 4]),
             Step::Ready | Step::Released => return None,
         };
@@ -131,10 +136,22 @@ impl Flow {
     }
 
     pub fn release(&mut self) {
-        if self.step == Step::Ready {
-            self.step = Step::Release;
+        self.begin(Step::Release);
+    }
+
+    /// Begins with a further request, where the one before is answered. False where it is not.
+    pub fn begin(&mut self, step: Step) -> bool {
+        let ready = self.step == Step::Ready || (self.step == Step::Allocate && step == Step::Allocate);
+        if ready {
+            self.step = step;
             self.challenges = 0;
         }
+        ready
+    }
+
+    /// Whether the next request is sent without credentials, to be asked for them.
+    pub fn is_stranger(&self) -> bool {
+        self.challenge.is_none()
     }
 
     fn on_success(&mut self, message: &Message) -> Result<(), String> {

@@ -1,15 +1,19 @@
 //! Load generator for TURN and STUN servers, and the bare forwarder they are measured against.
 
 mod args;
+mod call;
 mod commands;
+mod delay;
 mod endpoint;
 mod flow;
 mod forward;
 mod namespace;
 mod outlet;
+mod play;
 mod process;
 mod raw;
 mod receive;
+mod restore;
 mod search;
 mod send;
 mod session;

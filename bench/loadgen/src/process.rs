@@ -27,6 +27,11 @@ pub fn cpu_micros(pid: u32) -> io::Result<u64> {
     Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
 }
 
+/// Of several.
+pub fn cpu_micros_of(pids: &[u32]) -> io::Result<Vec<u64>> {
+    pids.iter().map(|&pid| cpu_micros(pid)).collect()
+}
+
 /// Resident memory of `pid`, in bytes.
 pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;

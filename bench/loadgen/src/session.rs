@@ -13,10 +13,10 @@ use crate::receive::ReceiveBatch;
 use crate::send::SendBatch;
 use crate::stun::Message;
 
-const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
+pub const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
 /// Of one request, as RFC 8489 section 6.2.1 has it.
 const MAX_ATTEMPTS: u8 = 7;
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 pub struct Session {
     pub client: Endpoint,
@@ -27,11 +27,11 @@ pub struct Session {
     pub requests: u64,
     /// How often one request may be sent before its flow fails.
     pub attempts: u8,
-    credentials: Credentials,
+    pub credentials: Credentials,
 }
 
 #[derive(Debug)]
-pub struct SetupError(String);
+pub struct SetupError(pub String);
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +135,7 @@ impl Session {
         Ok(())
     }
 
-    fn send(&mut self, index: usize, sends: &mut SendBatch) {
+    pub fn send(&mut self, index: usize, sends: &mut SendBatch) {
         let flow = &self.flows[index];
         let Some(request) = flow.request(&self.credentials) else {
             return;
@@ -150,7 +150,8 @@ impl Session {
         self.requests += 1;
     }
 
-    fn retransmit(
+    /// Sends again what has waited for its answer.
+    pub fn retransmit(
         &mut self,
         now: Instant,
         in_flight: &mut [Option<(Instant, u8)>],
@@ -180,7 +181,7 @@ impl Session {
     }
 }
 
-fn wait_readable(endpoint: &Endpoint) {
+pub fn wait_readable(endpoint: &Endpoint) {
     let timeout = Timespec {
         tv_sec: 0,
         tv_nsec: 1_000_000,

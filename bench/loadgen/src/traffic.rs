@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
 use crate::outlet::Outlet;
-use crate::process::{cpu_micros, thread_cpu};
+use crate::process::{cpu_micros_of, thread_cpu};
 use crate::raw::RawSocket;
 use crate::receive::ReceiveBatch;
 use crate::stun::{HEADER_LEN, Message, attr, header, kind, parse_channel_data};
@@ -53,7 +53,7 @@ pub struct Traffic<'a> {
     pub raw: Option<RawSocket>,
     /// `sink` hands runs up joined.
     pub joined: bool,
-    pub server_pid: Option<u32>,
+    pub server_pids: Vec<u32>,
     epoch: Instant,
     trial: u16,
     next_lane: usize,
@@ -92,7 +92,7 @@ impl<'a> Traffic<'a> {
             run: 1,
             raw: None,
             joined: false,
-            server_pid: None,
+            server_pids: Vec::new(),
             epoch: Instant::now(),
             trial: 0,
             next_lane: 0,
@@ -106,12 +106,14 @@ impl<'a> Traffic<'a> {
     pub fn run(&mut self, plan: Plan) -> io::Result<Trial> {
         self.phase(plan.rate, plan.warmup, Duration::ZERO);
         let drops = self.sink.drops()?;
-        let cpu = self.server_cpu()?;
+        let cpu = cpu_micros_of(&self.server_pids)?;
         let (sent, arrivals) = self.phase(plan.rate, plan.measure, plan.patience);
-        let cpu = self
-            .server_cpu()?
+        let each: Vec<f64> = cpu_micros_of(&self.server_pids)?
+            .iter()
             .zip(cpu)
-            .map(|(after, before)| (after - before) as f64);
+            .map(|(after, before)| (after - before) as f64)
+            .collect();
+        let cpu = (!each.is_empty()).then(|| each.iter().sum::<f64>());
 
         let seconds = sent.sending.as_secs_f64();
         let lost = sent.packets.saturating_sub(arrivals.delivered);
@@ -136,16 +138,16 @@ impl<'a> Traffic<'a> {
             generator_held_up: (1.0 - sent.cpu.as_secs_f64() / sent.elapsed.as_secs_f64()).max(0.0),
             latency_us: Latency::of(&arrivals.latency),
             server_cpu_us_per_packet: cpu.map(|micros| micros / arrivals.delivered.max(1) as f64),
+            server_cpu_us_per_packet_each: each
+                .iter()
+                .map(|micros| micros / arrivals.delivered.max(1) as f64)
+                .collect(),
             server_cores: cpu.map(|micros| micros / 1e6 / seconds),
         })
     }
 
     pub fn totals(&self) -> Totals {
         self.totals
-    }
-
-    fn server_cpu(&self) -> io::Result<Option<u64>> {
-        self.server_pid.map(cpu_micros).transpose()
     }
 
     /// Sends at `rate` for `length`, then waits for what is still on its way until nothing comes for `patience`.

@@ -58,7 +58,10 @@ pub struct Trial {
     /// Share of the time in which something else ran on the generator's core, 0 to 1.
     pub generator_held_up: f64,
     pub latency_us: Latency,
+    /// Of all processes of the server together.
     pub server_cpu_us_per_packet: Option<f64>,
+    /// Of each, in the order in which they were named.
+    pub server_cpu_us_per_packet_each: Vec<f64>,
     /// Cores' worth of CPU the server took.
     pub server_cores: Option<f64>,
 }

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, configSchema, coturn, loadConfig, secret } from "@culvert/config";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { temporaryFolder } from "./folder.ts";
 
 const schema = z.strictObject({
   realm: z.string().default("culvert"),
@@ -27,7 +27,7 @@ const schema = z.strictObject({
 });
 
 function file(text: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), "culvert-config-")), "culvert.yaml");
+  const path = join(temporaryFolder(), "culvert.yaml");
   writeFileSync(path, text);
   return path;
 }

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig, natsSection, readNatsAccess } from "@culvert/config";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { temporaryFolder } from "./folder.ts";
 
 const schema = z.strictObject({ nats: natsSection("Changes go over them.") });
 const load = (env: Record<string, string>) => loadConfig(schema, { section: "signaling", env }).nats;
@@ -34,7 +34,7 @@ test.each([
 });
 
 test("reads the files that are named, and refuses what is none", () => {
-  const folder = mkdtempSync(join(tmpdir(), "culvert-nats-"));
+  const folder = temporaryFolder();
   const creds = join(folder, "user.creds");
   const read = () => readNatsAccess("signaling.nats", { servers: ["n"], credentials: creds, pingInterval: 2 });
   expect(failure(read)).toBe(`signaling.nats.credentials: ${creds}: must name a readable credentials file (ENOENT)`);

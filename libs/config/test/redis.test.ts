@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig, readRedisAccess, redisSection } from "@culvert/config";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { temporaryFolder } from "./folder.ts";
 
 const schema = z.strictObject({ redis: redisSection("Everything is there.").optional() });
 const KEY = "CULVERT_CREDENTIAL_REDIS";
@@ -81,7 +81,7 @@ test.each([
 });
 
 test("reads the files of the certificates", () => {
-  const ca = join(mkdtempSync(join(tmpdir(), "culvert-redis-")), "ca.pem");
+  const ca = join(temporaryFolder(), "ca.pem");
   const read = () => access({ URL: "rediss://a", TLS_CA: ca });
   expect(failure(read)).toBe(`credential.redis.tls.ca: ${ca}: must name a readable PEM file (ENOENT)`);
   writeFileSync(ca, "pem");

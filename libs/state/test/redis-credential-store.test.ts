@@ -74,10 +74,10 @@ describe("a watch on Redis", () => {
       createdAt: 1,
     });
   /** What a follower knows who took every update. */
-  const known = (): string[] => {
+  const known = (told: readonly KeyUpdate[] = updates): string[] => {
     let kids = new Set<string>();
     let revision = -1n;
-    for (const update of updates) {
+    for (const update of told) {
       if ("snapshot" in update) kids = new Set(update.snapshot.keys.map(({ kid }) => kid));
       else {
         expect(update.revision).toBe(revision + 1n);
@@ -90,6 +90,23 @@ describe("a watch on Redis", () => {
   };
   const knows = (...kids: string[]) =>
     vi.waitFor(() => expect(known()).toEqual(kids), { timeout: 10_000, interval: 20 });
+
+  it("has no gap, whenever it starts beside others", async () => {
+    const all: KeyUpdate[][] = [];
+    for (let round = 0; round < 40; round++) {
+      const told: KeyUpdate[] = [];
+      all.push(told);
+      await Promise.all([
+        ...[1, 2, 3].map((index) => createKey(`k-${round}-${index}`)),
+        watching.watch((update) => told.push(update)),
+        createKey(`k-${round}-4`),
+      ]);
+    }
+    await vi.waitFor(() => expect(all.map((told) => known(told).length)).toEqual(all.map(() => 161)), {
+      timeout: 5000,
+      interval: 20,
+    });
+  });
 
   it("tells a snapshot after it was cut off, and goes on", async () => {
     await createKey("k1");

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createConnection, createServer, type Socket } from "node:net";
 import { createRedisFleetStore, type RedisFleetStore, type RedisOptions, StoreUnavailable } from "@culvert/state";
 import { type RedisServer, startRedis, type TcpSwitch, tcpSwitch } from "@culvert/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -45,12 +47,30 @@ test("a server that is frozen: one command times out, the next are refused at on
   await store.time();
 });
 
-test("a network that swallows everything is noticed, and the connection is made anew", async () => {
-  wire.set("silent");
-  await expect(store.time()).rejects.toThrow(StoreUnavailable);
-  wire.set("open");
-  await up();
-  await store.time();
+test("a connection that swallows everything is given up, and another one made", async () => {
+  const muted = new Set<Socket>();
+  const clients = new Set<Socket>();
+  const proxy = createServer((client) => {
+    clients.add(client);
+    const upstream = createConnection(server.port, "127.0.0.1");
+    client.on("data", (data) => muted.has(client) || upstream.write(data)).on("error", () => {});
+    upstream.on("data", (data) => client.write(data)).on("error", () => {});
+    client.on("close", () => upstream.destroy());
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const address = proxy.address();
+  const own = connect(typeof address === "object" && address !== null ? address.port : 0);
+  try {
+    expect(await own.untilUp(5000)).toBe(true);
+    for (const client of clients) muted.add(client);
+    await expect(own.time()).rejects.toThrow(StoreUnavailable);
+    expect(await own.untilUp(5000)).toBe(true);
+    await own.time();
+    expect(clients.size).toBe(2);
+  } finally {
+    await own.close();
+    proxy.close();
+  }
 });
 
 test("commands that were under way when the connection ended are rejected, not sent again", async () => {

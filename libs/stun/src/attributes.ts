@@ -126,7 +126,7 @@ export interface AttributeTable {
   readonly ThirdPartyAuthorization: AttributeType<string>;
   /** draft-ietf-tram-stun-origin: a web origin, sent by some WebRTC clients. */
   readonly Origin: AttributeType<string>;
-  /** RFC 8016 section 3.1.1. Empty in an Allocate request, opaque otherwise. */
+  /** RFC 8016 section 3.3. Empty in an Allocate request, opaque otherwise. */
   readonly MobilityTicket: AttributeType<Uint8Array>;
   /** Sent by Chromium. */
   readonly NetworkInfo: AttributeType<NetworkInfo>;

@@ -61,7 +61,7 @@ export interface SendToPeer {
   readonly relay: RelayId;
   readonly peer: PeerAddress;
   readonly bytes: Uint8Array;
-  /** Set the DF bit (RFC 8656 section 14.8). */
+  /** Set the DF bit (RFC 8656 sections 14 and 18.9). */
   readonly dontFragment?: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { PortRange } from "./io.ts";
 import { type RandomSource, uniformInt } from "./random.ts";
 
-/** Which ports will do: any, an even one, or an even one whose next higher port is free too (RFC 8656 section 14.6). */
+/** Which ports will do: any, an even one, or an even one whose next higher port is free too (RFC 8656 section 18.7). */
 export type PortNeed = "any" | "even" | "pair";
 
 /**

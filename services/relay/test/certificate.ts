@@ -1,7 +1,8 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import selfsigned from "selfsigned";
+import { later } from "./harness.ts";
 
 export interface CertificateFiles {
   readonly cert: string;
@@ -14,6 +15,7 @@ export interface CertificateFiles {
 
 export async function certificateFiles(): Promise<CertificateFiles> {
   const directory = mkdtempSync(join(tmpdir(), "culvert-relay-"));
+  later(() => rmSync(directory, { recursive: true }));
   const files = { cert: join(directory, "tls.crt"), key: join(directory, "tls.key") };
   const write = async (): Promise<string> => {
     const made = await selfsigned.generate([{ name: "commonName", value: "relay.test" }], {

@@ -2,7 +2,7 @@ import { Attr, attribute, decodeChannelData, encodeChannelData, Method } from "@
 import type { Allocation, TurnClient } from "@culvert/turn-client";
 import { bytes } from "./harness.ts";
 
-/** Allocates with mobility (RFC 8016 section 3.2.1). The ticket is absent where the relay does not know of it. */
+/** Allocates with mobility (RFC 8016 section 3.1.1). The ticket is absent where the relay does not know of it. */
 export function allocateMobile(client: TurnClient): Promise<Allocation> {
   return client.allocate({ attributes: [attribute(Attr.MobilityTicket, new Uint8Array(0))] });
 }

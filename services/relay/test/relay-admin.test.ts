@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AllocationChange, type ClientCredentials, createRelayClient, type RelayClient } from "@culvert/contracts";
@@ -255,6 +255,7 @@ it("answers nothing without the token, and slows down who guesses", async () => 
 
 it("asks for a certificate of its authority where it is told to", async () => {
   const folder = mkdtempSync(join(tmpdir(), "culvert-admin-"));
+  later(() => rmSync(folder, { recursive: true }));
   const pem = await generate([{ name: "commonName", value: "127.0.0.1" }], {
     keyType: "ec",
     extensions: [{ name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] }],

@@ -5,7 +5,7 @@ import { loadStandaloneConfig, standaloneSchema } from "./config.ts";
 import { hasLoopback6, standaloneDefaults } from "./defaults.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
 import { createStandaloneService } from "./platform.ts";
-import { banner, writeReadyFile } from "./ready.ts";
+import { banner, commandOf, writeReadyFile } from "./ready.ts";
 
 /** Runs the whole platform in one process. `argv` are the words after the command's name. */
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
@@ -32,7 +32,8 @@ async function start({ config: file, host, readyFile }: Options): Promise<{ stop
     const platform = createStandaloneService(config, { host, pretty: process.stdout.isTTY === true });
     const ready = await platform.start();
     if (readyFile !== undefined) await writeReadyFile(readyFile, ready);
-    process.stdout.write(banner(ready));
+    const command = commandOf(process.argv[1] ?? "", process.cwd());
+    process.stdout.write(banner(ready, { command, inMemory: config.credential.redis === undefined }));
     return {
       async stop() {
         await platform.stop();

@@ -1,4 +1,5 @@
 import { rename, writeFile } from "node:fs/promises";
+import { basename, relative } from "node:path";
 
 export interface IceServer {
   readonly urls: readonly string[];
@@ -30,11 +31,23 @@ export async function writeReadyFile(path: string, ready: Ready): Promise<void> 
   await rename(partial, path);
 }
 
+/** How the `culvert` command is called in `folder`, where a script was started in its name. */
+export function commandOf(script: string, folder: string): string {
+  if (basename(script) !== "culvert.js") return "culvert";
+  const inside = relative(folder, script);
+  const path = inside.startsWith("..") ? script : inside;
+  return `node ${/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`}`;
+}
+
 /** What `make run` shows. */
-export function banner(ready: Ready): string {
-  const { apiUrl, keyId, token } = ready;
+export function banner(
+  ready: Ready,
+  { command, inMemory }: { readonly command: string; readonly inMemory: boolean },
+): string {
+  const { apiUrl, keyId, token, admin } = ready;
+  const operator = admin?.token === undefined ? "" : ` --token ${admin.token}`;
   return [
-    "Culvert is up. State is in memory and ends with the process.",
+    `Culvert is up.${inMemory ? " State is in memory and ends with the process." : ""}`,
     "",
     `  API        ${apiUrl}   (OpenAPI: ${apiUrl}/openapi.json)`,
     `  key id     ${keyId}`,
@@ -43,9 +56,7 @@ export function banner(ready: Ready): string {
     ...ready.iceServers
       .flatMap(({ urls }) => urls)
       .map((url, index) => `  ${index === 0 ? "ICE URIs  " : "          "} ${url}`),
-    ...(ready.admin === undefined
-      ? []
-      : [`  relay      ${ready.admin.endpoint}   (gRPC; token ${ready.admin.token ?? "none"})`]),
+    ...(admin === undefined ? [] : [`  relay      ${admin.endpoint}   (gRPC; token ${admin.token ?? "none"})`]),
     ...Object.entries(ready.opsUrls).map(
       ([service, url], index) => `  ${index === 0 ? "metrics   " : "          "} ${url}/metrics   (${service})`,
     ),
@@ -55,6 +66,9 @@ export function banner(ready: Ready): string {
     `  curl -X POST ${apiUrl}/v1/turn/keys/${keyId}/credentials/generate-ice-servers \\`,
     `    -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '{"ttl": 3600}'`,
     "",
+    ...(admin === undefined
+      ? []
+      : ["Who relays now:", "", `  ${command} allocations --endpoint ${admin.endpoint}${operator}`, ""]),
     "Ctrl-C stops it.",
     "",
   ].join("\n");

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectTurn } from "@culvert/turn-client";
@@ -9,6 +9,7 @@ import { at, bindingRequest, later, onEachDataPlane, udpClient } from "./harness
 onEachDataPlane((startStun) => {
   async function certificate() {
     const directory = mkdtempSync(join(tmpdir(), "culvert-stun-"));
+    later(() => rmSync(directory, { recursive: true }));
     const made = await selfsigned.generate([{ name: "commonName", value: "stun.test" }], {
       keyType: "ec",
       curve: "P-256",

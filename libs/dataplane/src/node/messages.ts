@@ -59,7 +59,7 @@ function transactionId(): Uint8Array {
   return ids.subarray(nextId - ID_LENGTH, nextId);
 }
 
-/** A Data indication (RFC 8656 section 11.4); undefined when the data does not fit. */
+/** A Data indication (RFC 8656 section 11.3); undefined when the data does not fit. */
 export function dataIndication(ip: string, port: number, data: Uint8Array): Uint8Array | undefined {
   return data.length > MAX_DATA ? undefined : writeDataIndication({ ip, port }, data, transactionId(), POOLED);
 }

@@ -22,7 +22,7 @@ async function endpoint(ip: string): Promise<IpHeaderEndpoint> {
 }
 
 /**
- * The IP header of what is relayed (RFC 8656 section 14, and 13 from one family to the other): DSCP and ECN are those of the
+ * The IP header of what is relayed (RFC 8656 section 14, 13 from one family to the other, 15 from streams): DSCP and ECN are those of the
  * datagram that brought the data, or best effort and not ECN-capable where the implementation does not see them; the TTL
  * is always the system's own.
  */

@@ -9,6 +9,9 @@ export interface ConnectOptions {
   readonly localPort?: number;
 }
 
+/** This process's own, so that no other one takes a port that a test wants to come from again. */
+const OWN_LOOPBACK = `127.${1 + (process.pid % 250)}.${(process.pid >> 8) % 256}.1`;
+
 /** A client on a TCP or TLS connection. */
 export class StreamEndpoint {
   readonly address: TransportAddress;
@@ -39,6 +42,7 @@ export class StreamEndpoint {
       host: to.ip,
       port: to.port,
       allowHalfOpen: true,
+      ...(to.ip === "127.0.0.1" ? { localAddress: OWN_LOOPBACK } : {}),
       ...(localPort === undefined ? {} : { localPort }),
     };
     const socket =

@@ -28,7 +28,7 @@ export function describeRecords(world: () => FleetStoreWorld): void {
         ],
       });
       const bare = recordOf(2, now, { claims: {} });
-      const { kid: _, ticket: __, ...least } = bare;
+      const { kid: _, ticketNumber: __, ...least } = bare;
       expect(await store.admit(record, lease.epoch, {})).toEqual({ kind: "granted" });
       expect(await store.admit(least, lease.epoch, {})).toEqual({ kind: "granted" });
       expect(await other.get(record.id)).toEqual({ record, identity: "relay-0" });
@@ -38,15 +38,13 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       expect(await all(other.recordsOf(OTHER_SLOT))).toEqual([]);
     });
 
-    it("are found by tuple and by ticket", async () => {
+    it("are found by tuple", async () => {
       const { store, other } = world();
       const record = recordOf(1, now);
       await store.admit(record, lease.epoch, {});
       const owner = { id: record.id, slot: SLOT, identity: "relay-0" };
       expect(await other.byTuple(record.tuple)).toEqual(owner);
-      expect(await other.byTicket("ticket-1")).toEqual(owner);
       expect(await other.byTuple("udp x 192.0.2.1:1")).toBeUndefined();
-      expect(await other.byTicket(record.tuple)).toBeUndefined();
     });
 
     it("belong to the relay that has their slot now", async () => {
@@ -63,17 +61,12 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       const { store, other } = world();
       const record = recordOf(1, now);
       await store.admit(record, lease.epoch, {});
-      const moved = { ...record, tuple: "udp 203.0.113.7:3478 192.0.2.9:9", ticket: "next" };
+      const moved = { ...record, tuple: "udp 203.0.113.7:3478 192.0.2.9:9" };
       expect(await store.write([{ kind: "put", record: moved, epoch: lease.epoch }])).toEqual(["written"]);
       expect((await other.get(record.id))?.record).toEqual(moved);
       expect(await other.byTuple(record.tuple)).toBeUndefined();
-      expect(await other.byTicket("ticket-1")).toBeUndefined();
       expect(await other.byTuple(moved.tuple)).toMatchObject({ id: record.id });
-      expect(await other.byTicket("next")).toMatchObject({ id: record.id });
       expect(await all(other.recordsOf(SLOT))).toEqual([moved]);
-      const { ticket: _, ...without } = moved;
-      await store.write([{ kind: "put", record: without, epoch: lease.epoch }]);
-      expect(await other.byTicket("next")).toBeUndefined();
     });
 
     it("are written though they were never admitted", async () => {
@@ -92,7 +85,6 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       expect(await store.write([gone, gone])).toEqual(["written", "written"]);
       expect(await other.get(record.id)).toBeUndefined();
       expect(await other.byTuple(record.tuple)).toBeUndefined();
-      expect(await other.byTicket("ticket-1")).toBeUndefined();
       expect(await all(other.recordsOf(SLOT))).toEqual([]);
       expect(await other.list({ tenant: "acme" }, { limit: 10 })).toEqual({ records: [] });
     });
@@ -103,11 +95,10 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       await store.admit(first, lease.epoch, {});
       await store.write([
         { kind: "put", record: { ...first, tuple: "moved" }, epoch: lease.epoch },
-        { kind: "put", record: { ...second, ticket: "ticket-1" }, epoch: lease.epoch },
+        { kind: "put", record: second, epoch: lease.epoch },
         { kind: "delete", id: first.id, slot: SLOT, epoch: lease.epoch },
       ]);
       expect(await other.byTuple(second.tuple)).toMatchObject({ id: second.id });
-      expect(await other.byTicket("ticket-1")).toMatchObject({ id: second.id });
     });
 
     it("are written in the order that they are given in, each with its own result", async () => {
@@ -149,7 +140,6 @@ export function describeRecords(world: () => FleetStoreWorld): void {
       await elapse(6_000);
       expect(await store.get(record.id)).toBeUndefined();
       expect(await store.byTuple(record.tuple)).toBeUndefined();
-      expect(await store.byTicket("ticket-1")).toBeUndefined();
       expect(await all(store.recordsOf(SLOT))).toEqual([]);
       expect(await store.list({ tenant: "acme" }, { limit: 10 })).toEqual({ records: [] });
       expect(await store.list({ tenant: "acme", user: "alice" }, { limit: 10 })).toEqual({ records: [] });

@@ -50,7 +50,6 @@ export const recordOf = (index: number, now: FleetTime, change: Partial<Allocati
   transaction: "AAECAwQFBgcICQoL",
   ticketNumber: 2,
   movingTo: { ip: "198.51.100.2", port: 7 },
-  ticket: `ticket-${index}`,
   relays: [
     {
       family: 4,

@@ -18,9 +18,8 @@ export class MemoryRecords {
   readonly #now: () => FleetTime;
   readonly #leases: MemoryLeases;
   readonly #records = new Map<string, AllocationRecord>();
-  /** Ids by tuple, ticket, user, tenant and slot. */
+  /** Ids by tuple, user, tenant and slot. */
   readonly #byTuple = new Map<string, string>();
-  readonly #byTicket = new Map<string, string>();
   readonly #groups = new Map<string, Set<string>>();
 
   constructor(now: () => FleetTime, leases: MemoryLeases) {
@@ -29,7 +28,7 @@ export class MemoryRecords {
   }
 
   flush(): void {
-    for (const index of [this.#records, this.#byTuple, this.#byTicket, this.#groups]) index.clear();
+    for (const index of [this.#records, this.#byTuple, this.#groups]) index.clear();
   }
 
   admit(record: AllocationRecord, epoch: number, { perUser, perTenant }: QuotaLimits): AdmitResult {
@@ -78,11 +77,6 @@ export class MemoryRecords {
 
   byTuple(tuple: string): RecordOwner | undefined {
     const record = this.get(this.#byTuple.get(tuple) ?? "");
-    return record === undefined ? undefined : this.#ownerOf(record);
-  }
-
-  byTicket(ticket: string): RecordOwner | undefined {
-    const record = this.get(this.#byTicket.get(ticket) ?? "");
     return record === undefined ? undefined : this.#ownerOf(record);
   }
 
@@ -142,7 +136,6 @@ export class MemoryRecords {
     if (known !== undefined) this.#drop(known);
     this.#records.set(record.id, record);
     this.#byTuple.set(record.tuple, record.id);
-    if (record.ticket !== undefined) this.#byTicket.set(record.ticket, record.id);
     for (const name of groupsOf(record)) {
       const group = this.#groups.get(name) ?? new Set();
       this.#groups.set(name, group.add(record.id));
@@ -152,8 +145,6 @@ export class MemoryRecords {
   #drop(record: AllocationRecord): void {
     this.#records.delete(record.id);
     if (this.#byTuple.get(record.tuple) === record.id) this.#byTuple.delete(record.tuple);
-    const { ticket } = record;
-    if (ticket !== undefined && this.#byTicket.get(ticket) === record.id) this.#byTicket.delete(ticket);
     for (const name of groupsOf(record)) {
       const group = this.#groups.get(name);
       group?.delete(record.id);

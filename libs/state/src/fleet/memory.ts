@@ -77,7 +77,6 @@ function connect(
     recordsOf,
     get: (id) => ask(() => records.listed(id)),
     byTuple: (tuple) => ask(() => records.byTuple(tuple)),
-    byTicket: (ticket) => ask(() => records.byTicket(ticket)),
     list: (filter, page) => ask(() => records.list(filter, page)),
     health: () => health,
     onHealthChange(listener) {

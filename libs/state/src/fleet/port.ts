@@ -175,8 +175,6 @@ export interface AllocationRecord {
   readonly ticketNumber?: number;
   /** Where the client has said it is, but has not sent from yet. */
   readonly movingTo?: TransportAddress;
-  /** Id of the mobility ticket (RFC 8016) that is valid now. */
-  readonly ticket?: string;
   readonly relays: readonly RecordRelay[];
   readonly reservations?: readonly RecordReservation[];
   readonly counters: RecordCounters;
@@ -300,7 +298,6 @@ export interface FleetStore {
   recordsOf(slot: string): AsyncIterable<readonly AllocationRecord[]>;
   get(id: string): Promise<ListedRecord | undefined>;
   byTuple(tuple: string): Promise<RecordOwner | undefined>;
-  byTicket(ticket: string): Promise<RecordOwner | undefined>;
   /**
    * What stays the whole time is listed exactly once, whatever comes and goes. Fast with `tenant` or `identity`; with `user`
    * alone every record is looked at, a page's worth per call.

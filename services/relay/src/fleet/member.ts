@@ -13,7 +13,6 @@ import {
   type TurnServer,
   type TurnServerConfig,
 } from "@culvert/turn";
-import { canonical } from "../addresses.ts";
 import type { RelayAddress, RelayConfig } from "../config.ts";
 import type { ControlHooks, ControlLoop } from "../control-loop.ts";
 import type { ListenerSet } from "../listener-set.ts";
@@ -25,10 +24,11 @@ import { FleetRelays } from "./fleet-relays.ts";
 import type { FleetTime } from "./fleet-time.ts";
 import { ForeignListeners } from "./foreign-listeners.ts";
 import { ForeignPorts } from "./foreign-ports.ts";
-import { Frontends, frontendOf } from "./frontends.ts";
+import { Frontends } from "./frontends.ts";
 import { Hints } from "./hints.ts";
 import { type FleetSink, LeaseLoop } from "./lease-loop.ts";
 import { Ledger } from "./ledger.ts";
+import { openFleetMesh } from "./mesh.ts";
 import { Peers } from "./peers.ts";
 import { registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
@@ -233,23 +233,9 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   /** Joins the mesh. The listeners are open, but for those whose address is not here yet. */
   async openMesh(): Promise<void> {
-    const { config, fleet, self, crypto, dataPlane, listeners, relays, logger } = this.#options;
-    for (const [id, listener] of config.listeners.entries()) {
-      const address = listeners.addressOf(id);
-      const { transport } = listener;
-      this.#frontends.add({ id, transport, address, frontend: frontendOf(listener, address, self.identity) });
-    }
-    if (fleet.mesh === undefined) return;
-    this.#mesh = await dataPlane.openMesh({
-      local: { ip: canonical(fleet.mesh.ip), port: fleet.mesh.port },
-      instance: self.instance,
-      secrets: fleetKeys(crypto, fleet.secrets, "mesh"),
-      // The others join when their address is here.
-      frontends: new Map(
-        [...this.#frontends].flatMap(({ id, frontend }) => (listeners.isOpen(id) ? [[id, frontend] as const] : [])),
-      ),
-      ...(fleet.failover === "address" ? { sharedIps: relays.map(({ ip }) => ip) } : {}),
-    });
+    const { fleet, logger } = this.#options;
+    this.#mesh = await openFleetMesh({ ...this.#options, frontends: this.#frontends });
+    if (this.#mesh === undefined) return;
     this.peers.meshed = true;
     const { peerSide } = this.#mesh;
     if (peerSide.ok) this.#foreignPorts.enable();

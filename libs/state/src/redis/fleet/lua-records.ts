@@ -1,8 +1,8 @@
 /**
- * The hash :a:<id> is a record. v: version of its schema. s: slot. t: tenant. u: user. x: tuple. m: ticket. c: creation.
+ * The hash :a:<id> is a record. v: version of its schema. s: slot. t: tenant. u: user. x: tuple. c: creation.
  * d: expiry. b: the rest. It lives a while longer than the allocation, and so do:
  *
- * - :x:<tuple> and :m:<ticket>, "id slot".
+ * - :x:<tuple>, "id slot".
  * - :i:<slot> and :n:<tenant>, sorted sets of ids with score 0, for pages in the order of ids.
  * - :q:<tenant> and :u:<tenant> <user>, sorted sets of ids with the expiry as the score, which quotas count.
  *
@@ -21,10 +21,10 @@ local function unpoint(key, id)
   if held and string.sub(held, 1, #id + 1) == id .. ' ' then redis.call('DEL', key) end
 end
 local function readRecord(id)
-  local v = redis.call('HMGET', recordKey(id), 'v', 's', 't', 'u', 'x', 'm', 'c', 'd')
+  local v = redis.call('HMGET', recordKey(id), 'v', 's', 't', 'u', 'x', 'c', 'd')
   if not v[1] then return nil end
-  return { id = id, version = tonumber(v[1]), slot = v[2], tenant = v[3], user = v[4], tuple = v[5], ticket = v[6],
-    created = tonumber(v[7]), expiry = tonumber(v[8]) }
+  return { id = id, version = tonumber(v[1]), slot = v[2], tenant = v[3], user = v[4], tuple = v[5],
+    created = tonumber(v[6]), expiry = tonumber(v[7]) }
 end
 local function unindex(r)
   redis.call('ZREM', p .. ':i:' .. r.slot, r.id)
@@ -32,7 +32,6 @@ local function unindex(r)
   redis.call('ZREM', p .. ':q:' .. r.tenant, r.id)
   redis.call('ZREM', userKey(r.tenant, r.user), r.id)
   unpoint(p .. ':x:' .. r.tuple, r.id)
-  if r.ticket then unpoint(p .. ':m:' .. r.ticket, r.id) end
 end
 local function drop(r)
   if r.version > VERSION then return end
@@ -40,22 +39,20 @@ local function drop(r)
   redis.call('DEL', recordKey(r.id))
 end
 local function argumentRecord(at)
-  local id, slot, tenant, user, tuple, ticket, created, expiry, body = unpack(ARGV, at, at + 8)
-  return { id = id, slot = slot, tenant = tenant, user = user, tuple = tuple, ticket = ticket ~= '' and ticket or nil,
+  local id, slot, tenant, user, tuple, created, expiry, body = unpack(ARGV, at, at + 7)
+  return { id = id, slot = slot, tenant = tenant, user = user, tuple = tuple,
     created = tonumber(created), expiry = tonumber(expiry), body = body }
 end
 local function put(r, known)
-  if known and (known.tuple ~= r.tuple or known.ticket ~= r.ticket or known.user ~= r.user or known.tenant ~= r.tenant
+  if known and (known.tuple ~= r.tuple or known.user ~= r.user or known.tenant ~= r.tenant
       or known.slot ~= r.slot) then
     unindex(known)
   end
   local key, gone = recordKey(r.id), r.expiry + SLACK
   redis.call('HSET', key, 'v', VERSION, 's', r.slot, 't', r.tenant, 'u', r.user, 'x', r.tuple, 'c', r.created,
     'd', r.expiry, 'b', r.body)
-  if r.ticket then redis.call('HSET', key, 'm', r.ticket) else redis.call('HDEL', key, 'm') end
   redis.call('PEXPIREAT', key, gone)
   redis.call('SET', p .. ':x:' .. r.tuple, r.id .. ' ' .. r.slot, 'PXAT', gone)
-  if r.ticket then redis.call('SET', p .. ':m:' .. r.ticket, r.id .. ' ' .. r.slot, 'PXAT', gone) end
   index(p .. ':i:' .. r.slot, 0, r.id, gone)
   index(p .. ':n:' .. r.tenant, 0, r.id, gone)
   index(p .. ':q:' .. r.tenant, r.expiry, r.id, gone)
@@ -159,13 +156,13 @@ put(r, known)
 return 'written'
 `;
 
-/** A record as it is told: id, version, slot, identity of its relay, tenant, user, tuple, ticket, creation, rest. */
+/** A record as it is told: id, version, slot, identity of its relay, tenant, user, tuple, creation, rest. */
 export const ROWS = `
 local function row(id, owners)
-  local v = redis.call('HMGET', p .. ':a:' .. id, 'v', 's', 't', 'u', 'x', 'm', 'c', 'b')
+  local v = redis.call('HMGET', p .. ':a:' .. id, 'v', 's', 't', 'u', 'x', 'c', 'b')
   if not v[1] then return nil end
   if owners[v[2]] == nil then owners[v[2]] = redis.call('HGET', p .. ':slot:' .. v[2], 'o') or '' end
-  return { id, tonumber(v[1]), v[2], owners[v[2]], v[3], v[4], v[5], v[6] or '', v[7], v[8] }
+  return { id, tonumber(v[1]), v[2], owners[v[2]], v[3], v[4], v[5], v[6], v[7] }
 end
 `;
 
@@ -193,9 +190,9 @@ for _, id in ipairs(ARGV) do rows[#rows + 1] = row(id, owners) end
 return rows
 `;
 
-/** 'x:<tuple>' or 'm:<ticket>' -> id, slot, identity. */
+/** tuple -> id, slot, identity. */
 export const OWNER = `
-local held = redis.call('GET', p .. ':' .. ARGV[1])
+local held = redis.call('GET', p .. ':x:' .. ARGV[1])
 if not held then return {} end
 local id, slot = string.match(held, '^(%S+) (.*)$')
 return { id, slot, redis.call('HGET', p .. ':slot:' .. slot, 'o') or '' }

@@ -6,12 +6,12 @@ import { integer, text } from "../reply.ts";
 const VERSION = 1;
 
 /** What scripts look at stands beside the rest. */
-type Body = Omit<AllocationRecord, "id" | "slot" | "tenant" | "user" | "tuple" | "ticket" | "createdAt">;
+type Body = Omit<AllocationRecord, "id" | "slot" | "tenant" | "user" | "tuple" | "createdAt">;
 
 /** The words by which scripts take a record. */
 export function encodeRecord(record: AllocationRecord): (string | number)[] {
-  const { id, slot, tenant, user, tuple, ticket, createdAt, ...body } = record;
-  return [id, slot, tenant, user, tuple, ticket ?? "", Math.round(createdAt), expiryOf(record), JSON.stringify(body)];
+  const { id, slot, tenant, user, tuple, createdAt, ...body } = record;
+  return [id, slot, tenant, user, tuple, Math.round(createdAt), expiryOf(record), JSON.stringify(body)];
 }
 
 /** A record as scripts tell it. */
@@ -23,7 +23,7 @@ export interface Row {
 }
 
 export function decodeRow(row: readonly unknown[]): Row {
-  const [id, version, slot, identity, tenant, user, tuple, ticket, createdAt, body] = row;
+  const [id, version, slot, identity, tenant, user, tuple, createdAt, body] = row;
   const known = { id: text(id), identity: text(identity) };
   if (integer(version) > VERSION) return { ...known, record: "newer" };
   const parsed = parseBody(text(body));
@@ -36,7 +36,6 @@ export function decodeRow(row: readonly unknown[]): Row {
       tenant: text(tenant),
       user: text(user),
       tuple: text(tuple),
-      ...(ticket === "" ? {} : { ticket: text(ticket) }),
       createdAt: integer(createdAt),
       ...parsed,
     },

@@ -95,12 +95,9 @@ export class RedisRecords {
     return found;
   }
 
-  byTuple(tuple: string): Promise<RecordOwner | undefined> {
-    return this.#owner(`x:${tuple}`);
-  }
-
-  byTicket(ticket: string): Promise<RecordOwner | undefined> {
-    return this.#owner(`m:${ticket}`);
+  async byTuple(tuple: string): Promise<RecordOwner | undefined> {
+    const reply = list(await this.#link.run(FLEET_SCRIPTS.owner, tuple));
+    return reply.length === 0 ? undefined : ownerOf(reply);
   }
 
   async list(filter: RecordFilter, page: { after?: string | undefined; limit: number }): Promise<RecordPage> {
@@ -155,11 +152,6 @@ export class RedisRecords {
 
   async #fetch(ids: readonly string[]): Promise<ListedRecord[]> {
     return ids.length === 0 ? [] : this.#readable(list(await this.#link.run(FLEET_SCRIPTS.fetch, ...ids)));
-  }
-
-  async #owner(pointer: string): Promise<RecordOwner | undefined> {
-    const reply = list(await this.#link.run(FLEET_SCRIPTS.owner, pointer));
-    return reply.length === 0 ? undefined : ownerOf(reply);
   }
 
   #readable(rows: readonly unknown[]): ListedRecord[] {

@@ -29,7 +29,6 @@ export function createRedisFleetStore(options: RedisOptions): RedisFleetStore {
     recordsOf: (slot) => records.recordsOf(slot),
     get: (id) => records.get(id),
     byTuple: (tuple) => records.byTuple(tuple),
-    byTicket: (ticket) => records.byTicket(ticket),
     list: (filter, page) => records.list(filter, page),
     health: () => link.health,
     onHealthChange: (listener) => link.onHealthChange(listener),

@@ -79,7 +79,7 @@ fn choose_by_byte(socket: BorrowedFd<'_>, at: u32, count: u32) -> io::Result<()>
     }
 }
 
-/// Opens a relay socket, which collects ICMP errors and leaves fragmentation to the network (RFC 8656 section 13) unless a
+/// Opens a relay socket, which collects ICMP errors and leaves fragmentation to the network (RFC 8656 section 14) unless a
 /// packet is sent under `set_dont_fragment`.
 pub fn open_relay(local: Addr, buffers: Buffers) -> io::Result<(OwnedFd, Addr)> {
     let socket = open(local, buffers, false)?;
@@ -192,7 +192,7 @@ pub fn send_to(socket: BorrowedFd<'_>, to: Addr, bytes: &[u8]) -> io::Result<()>
     }
 }
 
-/// Sets the DF bit of what is sent from now on (RFC 8656 section 14.8), or leaves fragmentation to the network. Linux has
+/// Sets the DF bit of what is sent from now on (RFC 8656 section 18.9), or leaves fragmentation to the network. Linux has
 /// it as an option of the socket only, so what another thread sends meanwhile may get it as well.
 pub fn set_dont_fragment(socket: BorrowedFd<'_>, v6: bool, on: bool) -> io::Result<()> {
     let (level, option, value) = match (v6, on) {

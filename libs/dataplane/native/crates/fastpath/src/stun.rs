@@ -100,7 +100,7 @@ pub fn read_send_indication(bytes: &[u8]) -> Option<SendIndication> {
     })
 }
 
-/// Writes what comes before the data of a Data indication (RFC 8656 section 11.4), and returns how much that is. After the
+/// Writes what comes before the data of a Data indication (RFC 8656 section 11.3), and returns how much that is. After the
 /// data belong `padding(length)` zero bytes.
 pub fn write_data_header(out: &mut [u8; MAX_DATA_HEADER], peer: Addr, length: usize, id: &TransactionId) -> usize {
     let address = if peer.ip.is_v6() { 20 } else { 8 };

@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::addr::Addr;
-use crate::batch::{CAPACITY, Received, Receiver};
+use crate::batch::{Received, Receiver};
 use crate::counters::{Drop, Tally};
 use crate::forward::{self, Form, FromClient};
 use crate::mesh::Peer;
@@ -27,9 +27,6 @@ use crate::table::{Relay, Slot, Table, Tuple};
 const RELAY_TURN: usize = 32;
 /// Room that a listener finds at the least.
 const LISTENER_TURN: usize = 128;
-/// Datagrams that a listener's first turn takes. Where few wait, they leave before the next ones are read; while more wait than
-/// were taken, each turn takes twice as many.
-const FIRST_TURN: usize = 4;
 /// ICMP errors that one relay may report in one turn; more are thrown away.
 const MAX_ERRORS: usize = 4;
 const ERRORS_TURN: usize = 64;
@@ -115,8 +112,6 @@ pub struct Worker {
     /// What goes to other relays.
     to_mesh: Outbox,
     listener: u32,
-    /// Datagrams that the next turn of a listener takes.
-    turn: usize,
     /// Answers to Binding requests that came to that listener.
     answers: Vec<(Addr, Piece)>,
     /// When the first lease ends of those that relays in this batch are under.
@@ -137,7 +132,6 @@ impl Worker {
             to_clients: Outbox::default(),
             to_mesh: Outbox::default(),
             listener: 0,
-            turn: FIRST_TURN,
             answers: Vec::new(),
             lease_until: f64::INFINITY,
             ids: TransactionIds::default(),
@@ -208,12 +202,11 @@ impl Worker {
         };
         // Answers go out of the listener of the request.
         self.use_listener(state, listener);
-        let max = self.receiver.room().min(self.turn);
+        let room = self.receiver.room();
         // An error is one of a single receive, and the socket goes on.
-        let Ok(received) = self.receiver.receive(sockets[self.index].as_fd(), max) else {
+        let Ok(received) = self.receiver.receive(sockets[self.index].as_fd(), room) else {
             return;
         };
-        self.turn = next_turn(self.turn, max, received.len());
         for index in received {
             let Some(datagram) = self.receiver.get(index) else {
                 continue;
@@ -509,17 +502,6 @@ impl Worker {
             self.to_peers.clear();
         }
         self.for_peers.clear();
-    }
-}
-
-/// How many datagrams a listener takes next, after `received` of at most `max` in a turn of `turn`.
-fn next_turn(turn: usize, max: usize, received: usize) -> usize {
-    if received == max {
-        (2 * turn).min(CAPACITY)
-    } else if received < turn / 4 {
-        (turn / 2).max(FIRST_TURN)
-    } else {
-        turn
     }
 }
 
