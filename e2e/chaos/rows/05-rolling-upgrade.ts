@@ -47,7 +47,7 @@ export const rollingUpgrade: Row = {
       { what: "allocations", value: all, unit: "allocations" },
       { what: "allocations that relay afterwards", value: (100 * alive) / all, unit: "%", atLeast: 99 },
       { what: "longest silence of a call", value: Math.max(...reports.map(({ maxGapMs }) => maxGapMs)), unit: "ms" },
-      ...reports.flatMap(goesOn),
+      ...reports.flatMap((report) => goesOn(report)),
     ];
   },
 };
