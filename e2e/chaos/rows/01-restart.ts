@@ -12,7 +12,7 @@ export const restart: Row = {
     const full = scale === "full";
     const { relays, uris, peerIp } = await startLoopbackFleet(stage, {
       relays: ["relay-0"],
-      ports: { min: 40_000, max: full ? 46_999 : 40_999 },
+      ports: { min: 20_000, max: full ? 26_999 : 20_999 },
     });
     const [relay] = relays;
     const media = Media.start(stage);

@@ -12,7 +12,7 @@ export const rollingUpgrade: Row = {
     const full = scale === "full";
     const { relays, uris, peerIp } = await startLoopbackFleet(stage, {
       relays: ["relay-0", "relay-1"],
-      ports: { min: 40_000, max: full ? 46_999 : 40_999 },
+      ports: { min: 20_000, max: full ? 26_999 : 20_999 },
       drainSeconds: 2,
     });
     // One media process for each relay: each has a limit of descriptors of its own.
@@ -47,7 +47,7 @@ export const rollingUpgrade: Row = {
       { what: "allocations", value: all, unit: "allocations" },
       { what: "allocations that relay afterwards", value: (100 * alive) / all, unit: "%", atLeast: 99 },
       { what: "longest silence of a call", value: Math.max(...reports.map(({ maxGapMs }) => maxGapMs)), unit: "ms" },
-      ...reports.flatMap(goesOn),
+      ...reports.flatMap((report) => goesOn(report)),
     ];
   },
 };

@@ -11,7 +11,7 @@ export const portsExhausted: Row = {
   async run(stage) {
     const { uris } = await startLoopbackFleet(stage, {
       relays: ["relay-0"],
-      ports: { min: 40_000, max: 40_000 + PORTS - 1 },
+      ports: { min: 20_000, max: 20_000 + PORTS - 1 },
     });
     const media = Media.start(stage);
     const order = { do: "storm", servers: uris, ...ACCOUNT, parallel: 4, timeoutMs: 5000 } as const;

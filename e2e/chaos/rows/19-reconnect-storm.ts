@@ -18,7 +18,7 @@ export const reconnectStorm: Row = {
     const clients = scale === "full" ? CLIENTS : 500;
     const { relays, uris, peerIp } = await startLoopbackFleet(stage, {
       relays: ["relay-0"],
-      ports: { min: 40_000, max: 40_000 + clients + 99 },
+      ports: { min: 20_000, max: 20_000 + clients + 99 },
     });
     const [relay] = relays;
     const resident = async (): Promise<number> => ((await relay?.metric(RESIDENT)) ?? 0) / MIB;

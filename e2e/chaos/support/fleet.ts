@@ -90,7 +90,7 @@ export interface SectionOptions extends Omit<FleetOptions, "relays" | "nats"> {
 
 /** Section `relay` of a relay's configuration. */
 export function relaySection(options: SectionOptions): Record<string, unknown> {
-  const { name, ip, ports = { min: 40_000, max: 42_047 }, shared = [], frontend, drainSeconds = 30 } = options;
+  const { name, ip, ports = { min: 20_000, max: 22_047 }, shared = [], frontend, drainSeconds = 30 } = options;
   const listener = (at: string): object => ({
     transport: "udp",
     ip: at,

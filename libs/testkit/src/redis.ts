@@ -41,6 +41,12 @@ const PORT_ATTEMPTS = 5;
 const READY = /Ready to accept connections|Sentinel ID is/;
 const run = promisify(execFile);
 
+/** What a test that breaks off leaves behind. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Starts a real redis-server. Rejects with what it wrote when it does not come up. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), "culvert-redis-"));
@@ -54,12 +60,15 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   };
   const start = async (): Promise<void> => {
     child = spawn("redis-server", wordsOf(options, folder, port), { stdio: ["ignore", "pipe", "pipe"] });
+    running.add(child);
     await ready(child);
   };
   const stop = async (signal: NodeJS.Signals = "SIGKILL"): Promise<void> => {
     const ending = child;
     child = undefined;
-    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
+    if (ending === undefined) return;
+    running.delete(ending);
+    if (ending.exitCode !== null || ending.signalCode !== null) return;
     const exit = new Promise((resolve) => ending.once("exit", resolve));
     ending.kill("SIGCONT");
     ending.kill(signal);

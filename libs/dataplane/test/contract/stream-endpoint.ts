@@ -42,7 +42,8 @@ export class StreamEndpoint {
       host: to.ip,
       port: to.port,
       allowHalfOpen: true,
-      ...(to.ip === "127.0.0.1" ? { localAddress: OWN_LOOPBACK } : {}),
+      // Without an address the port would have to be free on all of them.
+      localAddress: to.ip === "127.0.0.1" ? OWN_LOOPBACK : to.ip,
       ...(localPort === undefined ? {} : { localPort }),
     };
     const socket =

@@ -18,6 +18,12 @@ const MAX_ALLOCATES = 2_048;
  */
 const STALE_MS = 1_000;
 
+/**
+ * How long a relay that is gone may be about to return, or its slots to be taken over, in ms. A 437 meanwhile would end
+ * calls that go on.
+ */
+const RETURN_MS = 5_000;
+
 const BINDING = 0x001;
 const ALLOCATE = 0x003;
 const REFRESH = 0x004;
@@ -58,6 +64,8 @@ export class Router {
   /** Clients whose packets go elsewhere in the fast path. */
   readonly #foreign = new Map<string, ClientTuple>();
   readonly #allocates = new Map<string, ClientInput>();
+  /** When relays went. */
+  readonly #leftAt = new Map<string, number>();
   #staleUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: RouterOptions) {
@@ -107,7 +115,8 @@ export class Router {
         return true;
       case "owner":
         if (route.ask) void this.#ask(tuple, input);
-        return this.#forward(tuple, route.owner, [input], now);
+        if (this.#forward(tuple, route.owner, [input], now)) return true;
+        return this.#mayReturn(route.owner, now) ? this.#drop("no-peer") : false;
     }
   }
 
@@ -149,6 +158,7 @@ export class Router {
   }
 
   forgetRelay(identity: string): void {
+    this.#leftAt.set(identity, this.#options.time.clock());
     this.forget(this.#directory.forgetRelay(identity));
   }
 
@@ -173,6 +183,10 @@ export class Router {
     const { deliver, identity, time } = this.#options;
     if (owner !== undefined && owner.identity !== identity) {
       if (this.#forward(tuple, owner, packets, time.clock())) return;
+      if (this.#mayReturn(owner, time.clock())) {
+        for (const _ of packets) this.#drop("no-peer");
+        return;
+      }
     }
     for (const { client, bytes } of packets) deliver(client, bytes);
   }
@@ -193,6 +207,11 @@ export class Router {
       ...packets.map(({ bytes }) => ({ type: "forward", peer, client, bytes }) as const),
     ]);
     return true;
+  }
+
+  #mayReturn({ identity }: TupleOwner, now: number): boolean {
+    const left = this.#leftAt.get(identity);
+    return left !== undefined && now - left < RETURN_MS;
   }
 
   /** An allocation of this server that a client at a new 5-tuple claims with its ticket (RFC 8016). */
