@@ -29,11 +29,17 @@ export interface OwnRelay {
   readonly ports: PortRange;
 }
 
+/** A relayed address as peers know it. */
+interface Reachable {
+  readonly local: string;
+  readonly ports: PortRange;
+}
+
 /** The peer policy together with what this server knows about its own addresses. */
 export class PeerGuard {
   #policy: PeerPolicy;
   /** By the address that peers know. */
-  #relays: ReadonlyMap<string, { readonly local: string; readonly ports: PortRange }> = new Map();
+  #relays: ReadonlyMap<string, Reachable> = new Map();
   #localToExternal: ReadonlyMap<string, string> = new Map();
   readonly #listenerIps: Set<string>;
   readonly #hostIps: ReadonlySet<string>;
@@ -58,9 +64,12 @@ export class PeerGuard {
     this.#policy = policy;
   }
 
-  /** Changes which relayed addresses are here. Of two local addresses behind one the last counts. */
-  setRelays(own: readonly OwnRelay[]): void {
-    const relays = new Map<string, { local: string; ports: PortRange }>();
+  /**
+   * Changes which relayed addresses are here. Of two local addresses behind one the last counts.
+   * @returns whether any verdict may be another than before
+   */
+  setRelays(own: readonly OwnRelay[]): boolean {
+    const relays = new Map<string, Reachable>();
     const localToExternal = new Map<string, string>();
     for (const { ip, external = ip, ports } of own) {
       const known = canonical(external);
@@ -72,8 +81,10 @@ export class PeerGuard {
       });
       if (known !== local) localToExternal.set(local, known);
     }
+    const changed = !sameRelays(this.#relays, relays);
     this.#relays = relays;
     this.#localToExternal = localToExternal;
+    return changed;
   }
 
   /** Whether the address may be a peer. `only` is what the credential allows; absent: anything. */
@@ -163,4 +174,14 @@ function isWildcard(ip: string): boolean {
 
 function canonical(ip: string): string {
   return canonicalIp(ip) ?? ip;
+}
+
+function sameRelays(some: ReadonlyMap<string, Reachable>, others: ReadonlyMap<string, Reachable>): boolean {
+  if (some.size !== others.size) return false;
+  for (const [known, { local, ports }] of some) {
+    const other = others.get(known);
+    if (other === undefined || other.local !== local) return false;
+    if (other.ports.min !== ports.min || other.ports.max !== ports.max) return false;
+  }
+  return true;
 }

@@ -230,8 +230,8 @@ export class TurnServer {
       for (const allocation of ending) core.allocations.delete(allocation, reason);
     }
     const { relays, ports: range } = core.config;
-    core.guard.setRelays([...relays.map(({ ports = range, ...relay }) => ({ ...relay, ports })), ...slots]);
-    this.#recheckPermissions();
+    const reachable = [...relays.map(({ ports = range, ...relay }) => ({ ...relay, ports })), ...slots];
+    if (core.guard.setRelays(reachable)) this.#recheckPermissions();
   }
 
   /** One more listener: clients of another server, whose address has come here. Peers are never it, as with the others. */
