@@ -1,6 +1,7 @@
 export { createMemoryBus, MemoryBroker, MemoryBus } from "./memory.ts";
 export { createNatsBus, NatsBus } from "./nats/bus.ts";
 export type { NatsOptions } from "./nats/link.ts";
+export type { NatsObserver } from "./nats/observer.ts";
 export { createNatsUsageLog, type NatsUsageLogOptions, USAGE_STREAM } from "./nats/usage-log.ts";
 export {
   BusError,

@@ -41,5 +41,5 @@ export type {
 export { createMemoryCredentialStore } from "./memory-credential-store.ts";
 export { createRedisCredentialStore, type RedisCredentialStore } from "./redis/credentials/store.ts";
 export { createRedisFleetStore, type RedisFleetStore } from "./redis/fleet/store.ts";
-export type { RedisAddress, RedisLogger, RedisOptions } from "./redis/options.ts";
+export type { RedisAddress, RedisLogger, RedisObserver, RedisOptions } from "./redis/options.ts";
 export { StoreUnavailable } from "./store-unavailable.ts";

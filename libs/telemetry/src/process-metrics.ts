@@ -1,5 +1,6 @@
-import { readdir } from "node:fs/promises";
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { readdir, readFile } from "node:fs/promises";
+import { totalmem } from "node:os";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Meter } from "@opentelemetry/api";
 
 const NANOSECONDS = 1e9;
@@ -32,6 +33,28 @@ export function observeProcess(meter: Meter): () => void {
       if (count !== undefined) result.observe(count);
     });
   meter
+    .createObservableGauge("process_max_fds", { description: "File descriptors that the process may open" })
+    .addCallback(async (result) => {
+      const limit = await descriptorLimit();
+      if (limit !== undefined) result.observe(limit);
+    });
+  meter
+    .createObservableGauge("process_memory_limit_bytes", { description: "Memory that the control group may use" })
+    .addCallback((result) => {
+      const limit = memoryLimit();
+      if (limit !== undefined) result.observe(limit);
+    });
+  let utilization = performance.eventLoopUtilization();
+  meter
+    .createObservableGauge("nodejs_eventloop_utilization_ratio", {
+      description: "Share of the time since the last collection in which the event loop was busy",
+    })
+    .addCallback((result) => {
+      const now = performance.eventLoopUtilization();
+      result.observe(performance.eventLoopUtilization(now, utilization).utilization);
+      utilization = now;
+    });
+  meter
     .createObservableGauge("nodejs_eventloop_delay_seconds", {
       description: "Delay of the event loop since the last collection in seconds",
     })
@@ -44,6 +67,19 @@ export function observeProcess(meter: Meter): () => void {
       delay.reset();
     });
   return () => delay.disable();
+}
+
+/** The soft limit. Undefined where the system has no `/proc`, or no limit. */
+async function descriptorLimit(): Promise<number | undefined> {
+  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
+  return soft === undefined ? undefined : Number(soft);
+}
+
+/** Undefined where there is none: the number that stands for that is greater than any memory. */
+function memoryLimit(): number | undefined {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : undefined;
 }
 
 /** Undefined where the system has no `/proc`. */

@@ -55,6 +55,10 @@ const TOLERATED_DELAY_MS = 1000;
 export class AllocateAttempts {
   readonly #attempts = new Map<string, Attempt>();
 
+  get size(): number {
+    return this.#attempts.size;
+  }
+
   get(client: ClientTuple): { readonly request: AuthenticatedRequest } | undefined {
     return this.#attempts.size === 0 ? undefined : this.#attempts.get(tupleKey(client));
   }
@@ -271,8 +275,9 @@ function proposalOf(core: Core, { request, plan, sockets }: Attempt, now: Millis
 }
 
 /** The request as it is worked on later. */
-function at({ client, listener, message, identity }: AuthenticatedRequest, now: Millis): AuthenticatedRequest {
-  return { client, listener, message, now, identity };
+function at(request: AuthenticatedRequest, now: Millis): AuthenticatedRequest {
+  const { client, listener, message, receivedAt, identity } = request;
+  return { client, listener, message, receivedAt, now, identity };
 }
 
 function failureOf(family: AddressFamily, code: number): AddressErrorCodeValue {

@@ -1,6 +1,7 @@
 import type { TransportAddress } from "@culvert/stun";
 import type { ClientTransport, ListenerId, PortRange } from "./io.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
+import type { Rate } from "./rate-limit.ts";
 
 /** A listener as the TURN server knows it. Peers are never allowed to be one. */
 export interface ListenerConfig {
@@ -115,6 +116,18 @@ export interface TurnServerConfig {
   readonly limits?: Partial<TurnLimits>;
 }
 
+/** What may change while the server runs. What is left out is as it was. */
+export interface LiveConfig {
+  /** Undefined in the mapping: not told any more. */
+  readonly software?: string | undefined;
+  readonly defaultLifetimeSeconds?: number;
+  readonly maxLifetimeSeconds?: number;
+  readonly rfc5766Channels?: boolean;
+  readonly admission?: Admission | undefined;
+  /** Those that are left out have their defaults again. */
+  readonly limits?: Partial<TurnLimits>;
+}
+
 export interface ResolvedConfig extends TurnServerConfig {
   readonly hostAddresses: readonly string[];
   readonly ports: PortRange;
@@ -128,6 +141,17 @@ export interface ResolvedConfig extends TurnServerConfig {
   readonly ticketLifetimeSeconds: number;
   readonly rfc5766Channels: boolean;
   readonly limits: TurnLimits;
+}
+
+/** The configuration with some of it changed. */
+export function changedConfig(config: ResolvedConfig, live: LiveConfig): ResolvedConfig {
+  const { software, admission, limits, ...rest } = { ...config, ...live };
+  return {
+    ...rest,
+    ...(software === undefined ? {} : { software }),
+    ...(admission === undefined ? {} : { admission }),
+    limits: live.limits === undefined ? config.limits : { ...DEFAULT_LIMITS, ...live.limits },
+  };
 }
 
 export const DEFAULT_LIMITS: TurnLimits = {
@@ -147,6 +171,16 @@ export const DEFAULT_LIMITS: TurnLimits = {
   bindTimeoutMs: 2000,
   bindAttempts: 16,
 };
+
+/** Answers to one source that is not authenticated. */
+export function unauthenticatedRate({ unauthenticatedPerSecond, unauthenticatedBurst }: TurnLimits): Rate {
+  return { perSecond: unauthenticatedPerSecond, burst: unauthenticatedBurst };
+}
+
+/** Wrong passwords for one user name from one source. */
+export function guessRate({ wrongPasswordsPerSecond, wrongPasswordsBurst }: TurnLimits): Rate {
+  return { perSecond: wrongPasswordsPerSecond, burst: wrongPasswordsBurst };
+}
 
 /** Fills in the defaults. */
 export function resolveConfig(config: TurnServerConfig): ResolvedConfig {

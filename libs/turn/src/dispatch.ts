@@ -161,8 +161,9 @@ function refuseUnauthenticated(core: Core, request: Request, refusal: AuthRefusa
   refuse(core, request, code, challenge(core, request, code));
 }
 
-function identified({ client, listener, message, now }: Request, identity: Identity): AuthenticatedRequest {
-  return { client, listener, message, now, identity };
+function identified(request: Request, identity: Identity): AuthenticatedRequest {
+  const { client, listener, message, receivedAt, now } = request;
+  return { client, listener, message, receivedAt, now, identity };
 }
 
 /** Answers with 420 or 400 where an attribute is unknown or does not parse (RFC 8489 section 6.3.1). */

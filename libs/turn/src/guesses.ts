@@ -9,10 +9,14 @@ const PAIRS = 4096;
  * memory is exact and bounded, so nobody is slowed down by what others do.
  */
 export class Guesses {
-  readonly #rate: Rate;
+  #rate: Rate;
   readonly #emptyAt: Map<string, Millis> = new Map();
 
   constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  setRate(rate: Rate): void {
     this.#rate = rate;
   }
 

@@ -13,6 +13,7 @@ export {
   type Admission,
   DEFAULT_LIMITS,
   type ListenerConfig,
+  type LiveConfig,
   type Mobility,
   type RelayAddressConfig,
   type TurnLimits,

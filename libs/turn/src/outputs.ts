@@ -184,6 +184,10 @@ export type TurnEvent =
       readonly method: number;
       readonly transport: ClientTransport;
       readonly code?: number | undefined;
+      /** Whether the code asks the client to authenticate, as it does once: 401 without MESSAGE-INTEGRITY, 438. */
+      readonly challenge?: boolean;
+      /** When the request came in. Absent where requests do not wait. */
+      readonly receivedAt?: Millis;
       readonly tenant?: string | undefined;
     })
   | (EventBase<"dropped"> & { readonly reason: TurnDropReason })

@@ -79,10 +79,10 @@ export function handlePeerIcmp(core: Core, relay: Relay, to: PeerAddress, icmp: 
 
 /** The peer as the client knows it, if it may exchange data with the relay. */
 function permittedPeer(core: Core, relay: Relay, wire: PeerAddress): PeerAddress | undefined {
-  const peer = { ip: core.guard.knownIp(wire.ip), port: wire.port };
-  const permission = relay.permissions.get(peer.ip);
-  if (permission === undefined || !allowsPort(permission.ports, peer.port)) return undefined;
-  return peer;
+  const ip = core.guard.knownIps(wire.ip).findLast((known) => relay.permissions.has(known));
+  const permission = ip === undefined ? undefined : relay.permissions.get(ip);
+  if (permission === undefined || !allowsPort(permission.ports, wire.port)) return undefined;
+  return { ip: permission.ip, port: wire.port };
 }
 
 function isByte(value: number): boolean {

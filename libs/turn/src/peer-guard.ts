@@ -40,7 +40,8 @@ export class PeerGuard {
   #policy: PeerPolicy;
   /** By the address that peers know. */
   #relays: ReadonlyMap<string, Reachable> = new Map();
-  #localToExternal: ReadonlyMap<string, string> = new Map();
+  /** The addresses that peers know for one of this host, the one that counts now at the end. */
+  #localToExternal: ReadonlyMap<string, readonly string[]> = new Map();
   readonly #listenerIps: Set<string>;
   readonly #hostIps: ReadonlySet<string>;
   readonly #datagramListeners: ListenerConfig[];
@@ -65,12 +66,13 @@ export class PeerGuard {
   }
 
   /**
-   * Changes which relayed addresses are here. Of two local addresses behind one the last counts.
+   * Changes which relayed addresses are here. Of two local addresses behind one the last counts. An address of this host may
+   * have several external ones, the one that it has now as the last.
    * @returns whether any verdict may be another than before
    */
   setRelays(own: readonly OwnRelay[]): boolean {
     const relays = new Map<string, Reachable>();
-    const localToExternal = new Map<string, string>();
+    const localToExternal = new Map<string, readonly string[]>();
     for (const { ip, external = ip, ports } of own) {
       const known = canonical(external);
       const local = canonical(ip);
@@ -79,7 +81,11 @@ export class PeerGuard {
         local,
         ports: { min: Math.min(other.min, ports.min), max: Math.max(other.max, ports.max) },
       });
-      if (known !== local) localToExternal.set(local, known);
+      const before = localToExternal.get(local) ?? [];
+      localToExternal.set(local, [...before.filter((one) => one !== known), known]);
+    }
+    for (const [local, known] of localToExternal) {
+      if (known.length === 1 && known[0] === local) localToExternal.delete(local);
     }
     const changed = !sameRelays(this.#relays, relays);
     this.#relays = relays;
@@ -115,9 +121,12 @@ export class PeerGuard {
     return { allowed: true, ports: this.#ports(ip, verdict.ports) };
   }
 
-  /** The address that the client knows a peer by, from the one that its packets come from. */
-  knownIp(wireIp: string): string {
-    return this.#localToExternal.get(wireIp) ?? wireIp;
+  /**
+   * The addresses that clients may know a peer by, from the one that its packets come from. The one that counts now is the
+   * last.
+   */
+  knownIps(wireIp: string): readonly string[] {
+    return this.#localToExternal.get(wireIp) ?? [wireIp];
   }
 
   #isOwn(ip: string): boolean {

@@ -1,5 +1,5 @@
 import { type AddressFamily, familyOf, type TransportAddress } from "@culvert/stun";
-import type { ResolvedConfig } from "./config.ts";
+import type { RelayAddressConfig, ResolvedConfig } from "./config.ts";
 import type { LeaseId, PortRange } from "./io.ts";
 import { type PortNeed, PortPool } from "./port-pool.ts";
 import { type RandomSource, uniformInt } from "./random.ts";
@@ -24,7 +24,8 @@ export interface Place {
   readonly slot: string | undefined;
   readonly lease: LeaseId | undefined;
   readonly ip: string;
-  readonly external: string;
+  /** Of sockets that are opened from now on. */
+  external: string;
   readonly family: AddressFamily;
   readonly pool: PortPool;
   open: boolean;
@@ -81,47 +82,69 @@ export class Places {
     );
   }
 
-  /** Takes the slots held from now on in the place of those before. Returns the places that are lost. */
-  setSlots(slots: readonly SlotConfig[]): ReadonlySet<Place> {
-    const lost = new Set(this.#places);
-    this.#places = slots.map((slot) => {
-      const { ip, external = ip, ports, lease, open = true } = slot;
-      const held = this.#places.find(
-        (place) =>
-          place.slot === slot.slot &&
-          place.lease === lease &&
-          place.ip === ip &&
-          place.external === external &&
-          place.pool.range.min === ports.min &&
-          place.pool.range.max === ports.max,
-      );
-      const place = held ?? this.#place({ slot: slot.slot, lease, ip, external, ports });
-      place.open = open;
-      lost.delete(place);
-      return place;
-    });
-    return lost;
+  /** Changes what the addresses of this host are called outside. Where ports come in slots, the slots say that. */
+  setRelays(relays: readonly RelayAddressConfig[]): void {
+    for (const place of this.#places) {
+      const relay = relays.find(({ ip }) => ip === place.ip);
+      if (place.slot === undefined && relay !== undefined) place.external = relay.external ?? relay.ip;
+    }
   }
 
-  #place(where: {
-    readonly slot?: string;
-    readonly lease?: LeaseId;
-    readonly ip: string;
-    readonly external: string;
-    readonly ports: PortRange;
-  }): Place {
-    const { slot, lease, ip, external, ports } = where;
+  /** Takes the slots held from now on in the place of those before. Returns the places that are lost. */
+  setSlots(slots: readonly SlotConfig[]): ReadonlySet<Place> {
+    const before = new Set(this.#places);
+    const held = slots.map((slot) => this.#places.find((place) => isPlaceOf(slot, place)));
+    this.#places = slots.map((slot, index) => {
+      const { ip, external = ip, ports, lease, open = true } = slot;
+      // An address of this host that is called otherwise by now is one more slot on the same ports.
+      const other = held.find((place) => place?.ip === ip && sameRange(place.pool.range, ports));
+      const place = held[index] ?? this.#place({ slot: slot.slot, lease, ip, external, ports }, other?.pool);
+      place.open = open;
+      before.delete(place);
+      return place;
+    });
+    return before;
+  }
+
+  #place(
+    where: {
+      readonly slot?: string;
+      readonly lease?: LeaseId;
+      readonly ip: string;
+      readonly external: string;
+      readonly ports: PortRange;
+    },
+    pool: PortPool = this.#pool(where),
+  ): Place {
+    const { slot, lease, ip, external } = where;
+    return { slot, lease, ip, external, family: familyOf(ip), pool, open: true };
+  }
+
+  #pool({ ip, ports }: { readonly ip: string; readonly ports: PortRange }): PortPool {
     const listening = this.#config.listeners.filter(({ address }) => isOn(address.ip, ip));
-    const pool = new PortPool(
+    return new PortPool(
       ports,
       listening.map(({ address }) => address.port),
     );
-    return { slot, lease, ip, external, family: familyOf(ip), pool, open: true };
   }
 
   #openOnes(family: AddressFamily): Place[] {
     return this.#places.filter((place) => place.open && place.family === family);
   }
+}
+
+function isPlaceOf({ slot, lease, ip, external = ip, ports }: SlotConfig, place: Place): boolean {
+  return (
+    place.slot === slot &&
+    place.lease === lease &&
+    place.ip === ip &&
+    place.external === external &&
+    sameRange(place.pool.range, ports)
+  );
+}
+
+function sameRange(a: PortRange, b: PortRange): boolean {
+  return a.min === b.min && a.max === b.max;
 }
 
 function isOn(listenerIp: string, relayIp: string): boolean {

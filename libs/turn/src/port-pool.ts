@@ -10,6 +10,8 @@ export type PortNeed = "any" | "even" | "pair";
  */
 export class PortPool {
   readonly range: PortRange;
+  /** How many ports there are. */
+  readonly capacity: number;
   readonly #even: DenseSet;
   readonly #odd: DenseSet;
   /** The even ports whose next port is free too. */
@@ -24,6 +26,7 @@ export class PortPool {
     this.#odd = new DenseSet(range.min, count);
     this.#pairs = new DenseSet(range.min, count);
     for (let port = range.min; port <= range.max; port++) this.release(port);
+    this.capacity = this.free;
   }
 
   /** How many ports are free. */

@@ -4,12 +4,17 @@ import type { Owner } from "./outputs.ts";
 
 /** Counts what each user and each tenant holds: allocations, those in the making, and reservations. */
 export class Quotas {
-  readonly #limits: TurnLimits;
+  #limits: TurnLimits;
   readonly #users = new Map<string, number>();
   readonly #tenants = new Map<string, number>();
   #total = 0;
 
   constructor(limits: TurnLimits) {
+    this.#limits = limits;
+  }
+
+  /** Nobody loses what is held already. */
+  setLimits(limits: TurnLimits): void {
     this.#limits = limits;
   }
 

@@ -30,13 +30,17 @@ const BUCKETS = 65536;
  * buckets under a secret hash, so sources that meet in one share its rate.
  */
 export class SourceLimiter {
-  readonly #rate: Rate;
+  #rate: Rate;
   readonly #seed: number;
   readonly #emptyAt = new Float64Array(BUCKETS);
 
   constructor(rate: Rate, random: RandomSource) {
     this.#rate = rate;
     this.#seed = random.bytes(4).reduce((value, byte) => (value << 8) | byte, 0);
+  }
+
+  setRate(rate: Rate): void {
+    this.#rate = rate;
   }
 
   /** Whether the source may have one more. */

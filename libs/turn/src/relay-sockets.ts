@@ -1,5 +1,5 @@
 import type { AddressFamily } from "@culvert/stun";
-import type { ResolvedConfig } from "./config.ts";
+import type { RelayAddressConfig, ResolvedConfig } from "./config.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import type { BindResult, InitialCounters, LocalAddress, Millis, RelayedAddress, RelayId } from "./io.ts";
 import type { OutputQueue } from "./output-queue.ts";
@@ -75,6 +75,11 @@ export class RelaySockets {
   /** How many relayed ports are free. */
   free(family: AddressFamily): number {
     return this.#places.free(family);
+  }
+
+  /** Changes what the addresses of this host are called outside, for sockets that are opened from now on. */
+  setRelays(relays: readonly RelayAddressConfig[]): void {
+    this.#places.setRelays(relays);
   }
 
   /**

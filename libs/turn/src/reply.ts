@@ -2,6 +2,7 @@ import {
   Attr,
   attribute,
   type EncodedAttribute,
+  ErrorCode,
   encodeMessage,
   MessageClass,
   type MessageInit,
@@ -49,8 +50,20 @@ export function send(core: Core, request: Request | AuthenticatedRequest, bytes:
     method: request.message.method,
     transport: request.listener.transport,
     code,
+    receivedAt: request.receivedAt,
+    challenge: isChallenge(request, code),
     tenant: "identity" in request ? request.identity.owner.tenant : undefined,
   });
+}
+
+/** An error that every client meets once, and answers by what it is told: no failure. */
+function isChallenge({ message }: Request, code: number | undefined): boolean {
+  if (code === ErrorCode.StaleNonce) return true;
+  return (
+    code === ErrorCode.Unauthenticated &&
+    !message.has(Attr.MessageIntegrity) &&
+    !message.has(Attr.MessageIntegritySha256)
+  );
 }
 
 function encode(

@@ -9,6 +9,8 @@ export interface Request {
   readonly client: ClientTuple;
   readonly listener: ListenerConfig;
   readonly message: StunMessage;
+  /** When it came in. Earlier than `now` where the request had to wait. */
+  readonly receivedAt: Millis;
   readonly now: Millis;
 }
 

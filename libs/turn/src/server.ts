@@ -11,10 +11,21 @@ import type { Alternate } from "./alternates.ts";
 import { Asks } from "./asks.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { handleChannelData } from "./client-data.ts";
-import { type ListenerConfig, resolveConfig, type TurnServerConfig } from "./config.ts";
+import {
+  changedConfig,
+  guessRate,
+  type ListenerConfig,
+  type LiveConfig,
+  type RelayAddressConfig,
+  type ResolvedConfig,
+  resolveConfig,
+  type TurnServerConfig,
+  unauthenticatedRate,
+} from "./config.ts";
 import type { Core, Draining } from "./core.ts";
 import { Deadlines } from "./deadlines.ts";
 import { dispatch } from "./dispatch.ts";
+import { formerRelays } from "./former-relays.ts";
 import { Guesses } from "./guesses.ts";
 import type { BindResult, ClientTuple, IcmpError, ListenerId, Millis, PeerAddress, RelayId } from "./io.ts";
 import { type AllocationInfo, infoOf } from "./listing.ts";
@@ -62,9 +73,12 @@ export interface RevocationSubject {
 export class TurnServer {
   readonly #core: Core & {
     readonly listeners: Map<ListenerId, ListenerConfig>;
+    config: ResolvedConfig;
     draining: Draining | undefined;
     alternates: readonly Alternate[];
   };
+  #relays: readonly RelayAddressConfig[];
+  #slots: readonly SlotConfig[] = [];
 
   constructor(config: TurnServerConfig, ports: TurnServerPorts) {
     const resolved = resolveConfig(config);
@@ -72,6 +86,7 @@ export class TurnServer {
     const { crypto, random, authenticator } = ports;
     const out = new OutputQueue();
     const deadlines = new Deadlines();
+    this.#relays = resolved.relays;
     const sockets = new RelaySockets(resolved, random, out, deadlines);
     const quotas = new Quotas(limits);
     this.#core = {
@@ -92,11 +107,8 @@ export class TurnServer {
         crypto,
       ),
       keys: new LongTermKeys(resolved.realm, crypto),
-      limiter: new SourceLimiter(
-        { perSecond: limits.unauthenticatedPerSecond, burst: limits.unauthenticatedBurst },
-        random,
-      ),
-      guesses: new Guesses({ perSecond: limits.wrongPasswordsPerSecond, burst: limits.wrongPasswordsBurst }),
+      limiter: new SourceLimiter(unauthenticatedRate(limits), random),
+      guesses: new Guesses(guessRate(limits)),
       guard: new PeerGuard(resolved),
       sockets,
       quotas,
@@ -229,9 +241,34 @@ export class TurnServer {
       const ending = new Set([...lost].flatMap((relay) => core.allocations.relay(relay)?.allocation ?? []));
       for (const allocation of ending) core.allocations.delete(allocation, reason);
     }
-    const { relays, ports: range } = core.config;
-    const reachable = [...relays.map(({ ports = range, ...relay }) => ({ ...relay, ports })), ...slots];
-    if (core.guard.setRelays(reachable)) this.#recheckPermissions();
+    this.#slots = slots;
+    this.#tellGuard();
+  }
+
+  /**
+   * Changes what the addresses of this host are called outside: `external` of each. Allocations that live keep the relayed
+   * address that their clients were told. Returns how many such addresses are in use still: call it again with the same
+   * ones when allocations have ended, so that the address of another host by then is not taken for an own one.
+   */
+  setRelays(relays: readonly RelayAddressConfig[], now: Millis): number {
+    const core = this.#core;
+    core.deadlines.run(now);
+    this.#relays = relays;
+    core.sockets.setRelays(relays);
+    return this.#tellGuard();
+  }
+
+  /**
+   * Changes limits, lifetimes and the like for what comes from now on. What was granted stays: nobody loses an allocation, a
+   * permission or a channel to a lower limit.
+   */
+  reconfigure(live: LiveConfig): void {
+    const core = this.#core;
+    core.config = changedConfig(core.config, live);
+    const { limits } = core.config;
+    core.quotas.setLimits(limits);
+    core.limiter.setRate(unauthenticatedRate(limits));
+    core.guesses.setRate(guessRate(limits));
   }
 
   /** One more listener: clients of another server, whose address has come here. Peers are never it, as with the others. */
@@ -333,6 +370,16 @@ export class TurnServer {
   /** All allocations as they are now. */
   *list(): IterableIterator<AllocationInfo> {
     for (const allocation of [...this.#core.allocations]) yield infoOf(allocation);
+  }
+
+  /** Tells the guard which relayed addresses are here. Returns how many of them are former ones. */
+  #tellGuard(): number {
+    const { config, guard, allocations } = this.#core;
+    const relays = this.#relays.map(({ ports = config.ports, ...relay }) => ({ ...relay, ports }));
+    // Those of slots are told with the slots.
+    const former = config.slots ? [] : formerRelays(relays, allocations);
+    if (guard.setRelays([...former, ...relays, ...this.#slots])) this.#recheckPermissions();
+    return former.length;
   }
 
   #recheckPermissions(): void {

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { isEntryPoint, type NatsConfig, readNatsAccess, runMain } from "@culvert/config";
 import { createNatsBus, type EventBus } from "@culvert/events";
 import { systemRandom } from "@culvert/runtime";
-import { createLogger, createMetrics } from "@culvert/telemetry";
+import { createLogger, createMetrics, createNatsMetrics, type Metrics } from "@culvert/telemetry";
 import { credentialConfigSchema } from "./config-schema.ts";
 import { createCredentialService } from "./service.ts";
 import { openStore } from "./store.ts";
@@ -14,9 +14,9 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
     credentialConfigSchema,
     async (config) => {
       const logger = createLogger({ service: "credential", level: config.logLevel });
-      const store = openStore(config, logger);
       const metrics = createMetrics({ service: "credential" });
-      const bus = openBus(config.nats);
+      const store = openStore(config, logger, metrics);
+      const bus = openBus(config.nats, metrics);
       const service = createCredentialService(config, {
         store,
         clock: Date.now,
@@ -47,9 +47,11 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
   );
 }
 
-function openBus(nats: NatsConfig | undefined): EventBus | undefined {
+function openBus(nats: NatsConfig | undefined, { meter }: Metrics): EventBus | undefined {
   if (nats === undefined) return undefined;
-  return createNatsBus({ ...readNatsAccess("credential.nats", nats), name: `culvert-credential ${hostname()}` });
+  const observer = createNatsMetrics(meter, "culvert_credential");
+  const name = `culvert-credential ${hostname()}`;
+  return createNatsBus({ ...readNatsAccess("credential.nats", nats), name, observer });
 }
 
 if (isEntryPoint(import.meta.url)) await main();

@@ -15,6 +15,9 @@ export interface CredentialMetrics {
   watchers(change: 1 | -1): void;
 }
 
+/** The route of requests that none is there for. */
+export const NO_ROUTE = "none";
+
 const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 export function createCredentialMetrics({ meter }: Metrics, ring: KeyRing): CredentialMetrics {
@@ -32,8 +35,11 @@ export function createCredentialMetrics({ meter }: Metrics, ring: KeyRing): Cred
     description: "Watchers of the key feed",
   });
   const seconds = meter.createHistogram("culvert_credential_http_request_duration_seconds", {
-    description: "Time from a request's headers to the end of its answer",
+    description: "Time from a request's headers to the end of its answer, by route and method",
     advice: { explicitBucketBoundaries: SECONDS_BUCKETS },
+  });
+  const requests = meter.createCounter("culvert_credential_http_requests_total", {
+    description: "Answered HTTP requests, by route, method and status",
   });
   meter
     .createObservableGauge("culvert_credential_signing_keys", { description: "Signing keys known" })
@@ -46,7 +52,12 @@ export function createCredentialMetrics({ meter }: Metrics, ring: KeyRing): Cred
     refused: (shape, reason) => refused.add(1, { shape, reason }),
     revoked: (subject) => revoked.add(1, { subject }),
     authenticationFailed: (via) => failed.add(1, { via }),
-    request: (route, method, status, duration) => seconds.record(duration, { route, method, status }),
+    request: (route, method, status, duration) => {
+      // What anybody can ask for makes no series of its own.
+      const known = route === NO_ROUTE ? { route, method: "any" } : { route, method };
+      seconds.record(duration, known);
+      requests.add(1, { ...known, status });
+    },
     watchers: (change) => watchers.add(change),
   };
 }

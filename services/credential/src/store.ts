@@ -1,15 +1,16 @@
 import { ConfigError, readRedisAccess } from "@culvert/config";
 import { type CredentialStore, createMemoryCredentialStore, createRedisCredentialStore } from "@culvert/state";
-import type { Logger } from "@culvert/telemetry";
+import { createRedisMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { CredentialServiceConfig } from "./config.ts";
 
 const PATIENCE_MS = 30_000;
 const LOOK_MS = 250;
 
 /** The store that the configuration names: Redis, or this process's memory. Throws a ConfigError for files it cannot read. */
-export function openStore({ redis }: CredentialServiceConfig, logger: Logger): CredentialStore {
+export function openStore({ redis }: CredentialServiceConfig, logger: Logger, { meter }: Metrics): CredentialStore {
   if (redis === undefined) return createMemoryCredentialStore();
-  return createRedisCredentialStore({ ...readRedisAccess("credential.redis", redis), logger });
+  const observer = createRedisMetrics(meter, "culvert_credential");
+  return createRedisCredentialStore({ ...readRedisAccess("credential.redis", redis), logger, observer });
 }
 
 /** Waits for a store that starts together with the service. Throws a ConfigError when it does not answer in half a minute. */

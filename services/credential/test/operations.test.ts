@@ -15,6 +15,8 @@ it("answers the probes and counts what it does", async () => {
   await call("POST", "/v1/turn/keys/acme/credentials/generate", { token: APP, json: { clientIp: "x" } });
   await call("POST", "/v1/turn/keys/acme/credentials/generate", { token: "wrong" });
   await call("POST", "/v1/tenants/acme/revocations", { token: ADMIN, json: { user: "alice" } });
+  await call("GET", "/nowhere");
+  await call("PUT", "/nowhere/else");
   const text = await (await fetch(`${ops}/metrics`)).text();
   for (const line of [
     'culvert_credential_minted_total{shape="turn-rest",scheme="rest"} 1',
@@ -24,7 +26,9 @@ it("answers the probes and counts what it does", async () => {
     'culvert_credential_revoked_total{subject="user"} 1',
     "culvert_credential_signing_keys 2",
     "culvert_credential_revocations 1",
-    'culvert_credential_http_request_duration_seconds_count{route="/",method="GET",status="200"} 1',
+    'culvert_credential_http_request_duration_seconds_count{route="/",method="GET"} 1',
+    'culvert_credential_http_requests_total{route="/",method="GET",status="200"} 1',
+    'culvert_credential_http_requests_total{route="none",method="any",status="404"} 2',
   ]) {
     expect(text).toContain(line);
   }

@@ -1,7 +1,7 @@
 import { loadConfig } from "@culvert/config";
 import { credentialConfigSchema, openStore } from "@culvert/credential-service";
 import { type CredentialStore, createMemoryCredentialStore } from "@culvert/state";
-import { createLogger } from "@culvert/telemetry";
+import { createLogger, createMetrics } from "@culvert/telemetry";
 import { type RedisServer, startRedis } from "@culvert/testkit";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { ACME_SECRET, ADMIN, APP, type Running, startService, textAt } from "./service.ts";
@@ -22,7 +22,7 @@ const logger = createLogger({ service: "credential", level: "silent" });
 async function pod(): Promise<Running> {
   const section = { redis: { url: redis.url, commandTimeout: 1 } };
   const config = loadConfig(credentialConfigSchema, { section: "credential", env: {}, overrides: section });
-  const store = openStore(config, logger);
+  const store = openStore(config, logger, createMetrics({ service: "credential" }));
   stores.push(store);
   return startService(section, { store });
 }

@@ -1,6 +1,16 @@
 import type { Clock, DataPlane, DataPlaneEvent } from "@culvert/dataplane";
 import type { Ask, DataPlaneCommand, Millis, Output, TurnEvent, TurnServer } from "@culvert/turn";
 
+/** What goes through the control path, since the start and now. */
+export interface ControlLoad {
+  readonly batches: number;
+  readonly events: number;
+  readonly busySeconds: number;
+  /** Requests without an answer yet. */
+  readonly waiting: number;
+  readonly ports: { readonly capacity: number; readonly used: number };
+}
+
 /** The longest delay that a timer of Node takes; further deadlines are reached in steps. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
@@ -31,6 +41,9 @@ export class ControlLoop {
   #timerDue: Millis = Number.POSITIVE_INFINITY;
   #flushing = false;
   #stopped = false;
+  #batches = 0;
+  #events = 0;
+  #busyMs = 0;
 
   constructor(options: ControlLoopOptions) {
     this.#options = options;
@@ -40,9 +53,17 @@ export class ControlLoop {
   /** Hands the server something that does not come from the network, and carries out what follows. */
   run(input: (turn: TurnServer, now: Millis) => void): void {
     if (this.#stopped) return;
-    const now = this.#options.clock();
-    input(this.#options.turn, now);
+    const { clock, turn } = this.#options;
+    const now = clock();
+    input(turn, now);
     this.#flush(now);
+    // What runs inside of another run is part of that one.
+    if (!this.#flushing) this.#busyMs += clock() - now;
+  }
+
+  get load(): ControlLoad {
+    const { waiting, ports } = this.#options.turn;
+    return { batches: this.#batches, events: this.#events, busySeconds: this.#busyMs / 1000, waiting, ports };
   }
 
   /** Nothing is handed to the server or the data plane any more. */
@@ -52,6 +73,8 @@ export class ControlLoop {
   }
 
   #take(events: readonly DataPlaneEvent[]): void {
+    this.#batches++;
+    this.#events += events.length;
     this.run((turn, now) => {
       const { hooks } = this.#options;
       for (const event of events) {

@@ -80,6 +80,9 @@ class Relay implements RelayService {
   #loop: ControlLoop | undefined;
   #admin: LocalAdmin | undefined;
   #fleet: RelayFleet | undefined;
+  /** Allocations that there is room for without a fleet. */
+  #capacity = 0;
+  #drainEnds: number | undefined;
 
   constructor(config: RelayConfig, ports: ResolvedPorts) {
     this.#config = config;
@@ -96,6 +99,10 @@ class Relay implements RelayService {
       draining: () => this.#draining(),
       dangerousRanges: config.peers.dangerouslyAllow.length,
       certificateNotAfter: () => this.#certificate?.notAfter,
+      capacity: () => this.#fleet?.capacity ?? this.#capacity,
+      drainRemaining: () => Math.max(0, ((this.#drainEnds ?? 0) - ports.clock()) / 1000),
+      load: () => this.#loop?.load,
+      clock: ports.clock,
     });
     this.#certificate = config.tls === undefined ? undefined : this.#certificateKeeper(config.tls);
   }
@@ -150,6 +157,7 @@ class Relay implements RelayService {
       () => dataPlane.close(),
       () => this.#loop?.stop(),
     );
+    this.#capacity = capacityOf(config, relays);
     const set = new ListenerSet({
       listeners: config.listeners,
       dataPlane,
@@ -240,7 +248,7 @@ class Relay implements RelayService {
     return new LocalAdmin({
       identity: this.#identity(),
       startedAt: clock(),
-      capacity: capacityOf(this.#config, relays),
+      capacity: this.#capacity,
       turn: advertisedAddresses(listeners, relays),
       dataPlane,
       clock,
@@ -276,6 +284,7 @@ class Relay implements RelayService {
     if (this.#loop === undefined) return;
     if (this.allocations() > 0 && timeout > 0) {
       this.#ports.logger.info({ allocations: this.allocations(), timeout }, "relay drains");
+      this.#drainEnds = this.#ports.clock() + timeout * 1000;
       await this.#untilEmpty.atMost(timeout * 1000);
     }
     if (this.allocations() > 0) await this.#fleet?.leave();

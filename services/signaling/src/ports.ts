@@ -5,7 +5,7 @@ import type { KeySource } from "@culvert/credentials";
 import { createMemoryBus, createNatsBus, type EventBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
 import { monotonicClock, systemRandom } from "@culvert/runtime";
-import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import { createLogger, createMetrics, createNatsMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { SignalingConfig } from "./config.ts";
 
 /** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
@@ -30,7 +30,8 @@ export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
 
 export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
   const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });
-  const bus = ports.bus ?? openBus(config.nats);
+  const metrics = ports.metrics ?? createMetrics({ service: "signaling" });
+  const bus = ports.bus ?? openBus(config.nats, metrics);
   return {
     bus,
     ownBus: ports.bus === undefined,
@@ -38,7 +39,7 @@ export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): Re
     clock: ports.clock ?? monotonicClock,
     random: ports.random ?? systemRandom,
     logger,
-    metrics: ports.metrics ?? createMetrics({ service: "signaling" }),
+    metrics,
   };
 }
 
@@ -53,7 +54,9 @@ function credentialService(
   return withRevocationHints(source, bus);
 }
 
-function openBus(nats: NatsConfig | undefined): EventBus {
+function openBus(nats: NatsConfig | undefined, { meter }: Metrics): EventBus {
   if (nats === undefined) return createMemoryBus();
-  return createNatsBus({ ...readNatsAccess("signaling.nats", nats), name: `culvert-signaling ${hostname()}` });
+  const observer = createNatsMetrics(meter, "culvert_signaling");
+  const name = `culvert-signaling ${hostname()}`;
+  return createNatsBus({ ...readNatsAccess("signaling.nats", nats), name, observer });
 }

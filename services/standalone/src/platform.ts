@@ -36,14 +36,15 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
   let uris: PlatformUris = { stun: [], turn: [] };
   const bus = createMemoryBus();
   const credentialLogger = logger("credential", config.credential.logLevel);
-  const store = openStore(config.credential, credentialLogger);
+  const credentialMetrics = createMetrics({ service: "credential" });
+  const store = openStore(config.credential, credentialLogger, credentialMetrics);
   const credential = createCredentialService(config.credential, {
     store,
     bus,
     clock,
     random,
     logger: credentialLogger,
-    metrics: createMetrics({ service: "credential" }),
+    metrics: credentialMetrics,
     ...(config.credential.uris.length > 0 ? {} : { uris: () => uris }),
   });
   const relay = createRelayService(config.relay, {

@@ -22,6 +22,7 @@ import {
 import { assertHeaders, assertPattern, assertSubject } from "../subject.ts";
 import { untilUp } from "../until-up.ts";
 import { NatsLink, type NatsOptions } from "./link.ts";
+import { observeLink } from "./observer.ts";
 
 interface Entry {
   readonly handler: BusHandler;
@@ -234,6 +235,7 @@ export class NatsBus implements EventBus {
 export function createNatsBus(options: NatsOptions): NatsBus {
   const link = new NatsLink(options);
   const bus = new NatsBus(link);
+  if (options.observer !== undefined) observeLink(link, options.observer);
   link.open();
   return bus;
 }

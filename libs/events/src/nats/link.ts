@@ -10,6 +10,7 @@ import {
   type Status,
 } from "@nats-io/transport-node";
 import type { BusHealth } from "../port.ts";
+import type { NatsObserver } from "./observer.ts";
 
 /** How to reach NATS, and who one is there. All of user, token and credentials may be absent, or one is there. */
 export interface NatsOptions {
@@ -26,6 +27,8 @@ export interface NatsOptions {
   readonly name?: string;
   /** Milliseconds between signs of life; two without an answer end the connection. Default 2000. */
   readonly pingIntervalMs?: number;
+  /** Told of what there is to measure. */
+  readonly observer?: NatsObserver;
 }
 
 /** How long one attempt to connect may take, and the times between two attempts. Milliseconds. */

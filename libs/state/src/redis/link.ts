@@ -121,12 +121,23 @@ export class RedisLink {
   }
 
   async #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
-    if (!this.#health.up) throw new StoreUnavailable(`Redis: ${this.#health.reason}`);
-    if (this.#pending >= MAX_PENDING) throw new StoreUnavailable("Redis: too many commands wait for an answer");
+    const { observer } = this.#options;
+    if (!this.#health.up) {
+      observer?.failed("down");
+      throw new StoreUnavailable(`Redis: ${this.#health.reason}`);
+    }
+    if (this.#pending >= MAX_PENDING) {
+      observer?.failed("overload");
+      throw new StoreUnavailable("Redis: too many commands wait for an answer");
+    }
     this.#pending += 1;
+    const began = performance.now();
     try {
-      return await this.#timed(ask);
+      const answer = await this.#timed(ask);
+      observer?.exchanged((performance.now() - began) / 1000);
+      return answer;
     } catch (error) {
+      observer?.failed(error instanceof Outage ? "timeout" : "error");
       const problem = this.#client.status === "ready" ? messageOf(error) : this.#problem;
       if (isOutage(error)) this.#down(problem);
       throw new StoreUnavailable(`Redis: ${problem}`, { cause: error });
@@ -202,6 +213,9 @@ export class RedisLink {
 
   #tell(health: Health): void {
     this.#health = health;
+    const { observer } = this.#options;
+    if (health.up) observer?.connected();
+    else observer?.lost();
     for (const listener of [...this.#listeners]) listener(health);
   }
 }

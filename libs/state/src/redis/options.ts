@@ -30,6 +30,18 @@ export interface RedisOptions {
   readonly commandTimeoutMs: number;
   /** Tells of connections that are lost and back. */
   readonly logger?: RedisLogger;
+  /** Told of what there is to measure. */
+  readonly observer?: RedisObserver;
+}
+
+/** What there is to measure of a connection to Redis. */
+export interface RedisObserver {
+  /** A command, script or pipeline was answered after so many seconds. */
+  exchanged(seconds: number): void;
+  /** `down` and `overload` were refused without being sent. */
+  failed(how: "down" | "overload" | "timeout" | "error"): void;
+  connected(): void;
+  lost(): void;
 }
 
 /** The part of a pino logger that is used here. */

@@ -10,6 +10,7 @@ import {
 } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { notFound } from "../errors.ts";
+import { NO_ROUTE } from "../metrics.ts";
 import { apiTokenRoutes } from "./api-tokens.ts";
 import { cloudflareRoutes } from "./cloudflare.ts";
 import { type Api, type ApiContext, authenticate, bearerToken } from "./context.ts";
@@ -100,7 +101,7 @@ function addRequestHooks(api: Api, { metrics }: ApiContext): void {
     request.body ??= {};
   });
   api.addHook("onResponse", async (request, reply) => {
-    const route = request.routeOptions.url ?? "none";
+    const route = request.routeOptions.url ?? NO_ROUTE;
     metrics.request(route, request.method, reply.statusCode, reply.elapsedTime / 1000);
     request.log.debug({ route, method: request.method, status: reply.statusCode }, "request answered");
   });

@@ -1,13 +1,13 @@
 import type { DataPlane } from "@culvert/dataplane";
-import type { EventBus, UsageLog } from "@culvert/events";
-import type { FleetStore } from "@culvert/state";
+import type { UsageLog } from "@culvert/events";
+import { RESTORE_FAILURES } from "@culvert/turn";
 import type { Attributes, Meter } from "@opentelemetry/api";
+import { ADMISSION_OUTCOMES } from "../fleet/admission.ts";
 import type { FleetMember } from "../fleet/member.ts";
+import { ROUTER_DROPS } from "../fleet/router.ts";
 
 export interface FleetMetricsSources {
   readonly member: FleetMember;
-  readonly store: FleetStore;
-  readonly bus: EventBus | undefined;
   readonly usage: UsageLog | undefined;
   readonly dataPlane: DataPlane;
 }
@@ -25,12 +25,29 @@ const one = (value: number): readonly Reading[] => [[value]];
 const by = (label: string, counts: Iterable<readonly [string, number]>): readonly Reading[] =>
   [...counts].map(([name, count]) => [count, { [label]: name }]);
 
+/** What there can be shows from the start, with 0: the first one counts in a rate, too. */
+function counted<Name extends string>(names: readonly Name[], counts: ReadonlyMap<Name, number>): [Name, number][] {
+  return names.map((name) => [name, counts.get(name) ?? 0]);
+}
+
 const INSTRUMENTS: readonly Instrument[] = [
   {
     kind: "gauge",
     name: "slots_held",
     description: "Slots that this relay holds and may relay for",
     read: ({ member }) => one(member.slotsHeld),
+  },
+  {
+    kind: "gauge",
+    name: "slots",
+    description: "Slots leased, by state: serving, restoring, fenced (the lease lapsed), closing (being handed over)",
+    read: ({ member }) => by("state", Object.entries(member.slots.states())),
+  },
+  {
+    kind: "counter",
+    name: "slots_taken_over_total",
+    description: "Slots gained that a relay of another name had before",
+    read: ({ member }) => one(member.counters.slots.takenOver),
   },
   {
     kind: "gauge",
@@ -42,7 +59,10 @@ const INSTRUMENTS: readonly Instrument[] = [
     kind: "counter",
     name: "slots_total",
     description: "What happened to slots: gained, lost to another relay, released, lapsed (fenced), resumed",
-    read: ({ member }) => by("event", Object.entries(member.counters.slots)),
+    read: ({ member }) => {
+      const { takenOver: _, ...events } = member.counters.slots;
+      return by("event", Object.entries(events));
+    },
   },
   {
     kind: "counter",
@@ -70,7 +90,7 @@ const INSTRUMENTS: readonly Instrument[] = [
     kind: "counter",
     name: "restore_failures_total",
     description: "Allocations of an earlier process that do not go on here, by reason",
-    read: ({ member }) => by("reason", member.restorer.counters.failed),
+    read: ({ member }) => by("reason", counted(RESTORE_FAILURES, member.restorer.counters.failed)),
   },
   {
     kind: "gauge",
@@ -82,7 +102,7 @@ const INSTRUMENTS: readonly Instrument[] = [
     kind: "counter",
     name: "admissions_total",
     description: "Answers of the fleet to new allocations",
-    read: ({ member }) => by("outcome", member.counters.admissions),
+    read: ({ member }) => by("outcome", counted(ADMISSION_OUTCOMES, member.counters.admissions)),
   },
   {
     kind: "counter",
@@ -178,7 +198,7 @@ const INSTRUMENTS: readonly Instrument[] = [
     kind: "counter",
     name: "mesh_dropped_total",
     description: "Packets without an owner that went nowhere, by reason",
-    read: ({ member }) => by("reason", member.router.counters.drops),
+    read: ({ member }) => by("reason", counted(ROUTER_DROPS, member.router.counters.drops)),
   },
   {
     kind: "gauge",
@@ -188,21 +208,9 @@ const INSTRUMENTS: readonly Instrument[] = [
   },
   {
     kind: "gauge",
-    name: "redis_up",
-    description: "1 while Redis answers",
-    read: ({ store }) => one(store.health().up ? 1 : 0),
-  },
-  {
-    kind: "gauge",
     name: "fleet_time_offset_seconds",
     description: "What the relay's clock is off fleet time",
     read: ({ member }) => one(member.offsetSeconds),
-  },
-  {
-    kind: "gauge",
-    name: "nats_up",
-    description: "1 while NATS is connected",
-    read: ({ bus }) => (bus === undefined ? [] : one(bus.health().up ? 1 : 0)),
   },
   {
     kind: "gauge",
@@ -237,4 +245,16 @@ export function createFleetMetrics(meter: Meter, sources: FleetMetricsSources): 
       for (const [value, attributes] of read(sources)) result.observe(value, attributes);
     });
   }
+}
+
+/** From a slot without an allocation to one with hundreds, and a store that has to be asked again. */
+const RESTORE_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Creates the histogram of the times that slots took to be restored, and says how one is told. */
+export function restoreDurations(meter: Meter): (seconds: number) => void {
+  const histogram = meter.createHistogram("culvert_relay_slot_restore_duration_seconds", {
+    description: "Time to read the records of a slot and start what lives in it",
+    advice: { explicitBucketBoundaries: RESTORE_BUCKETS },
+  });
+  return (seconds) => histogram.record(seconds);
 }

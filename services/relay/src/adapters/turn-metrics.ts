@@ -1,7 +1,9 @@
-import type { DataPlane, DataPlaneCounters } from "@culvert/dataplane";
+import type { DataPlane } from "@culvert/dataplane";
 import { Method } from "@culvert/stun";
 import { AUTH_FAILURES, TURN_DROP_REASONS, type TurnEvent } from "@culvert/turn";
-import type { Attributes, Meter, ObservableResult } from "@opentelemetry/api";
+import type { Attributes, Meter } from "@opentelemetry/api";
+import type { ControlLoad } from "../control-loop.ts";
+import { observeDataPlane } from "./data-plane-metrics.ts";
 import { Tally } from "./tally.ts";
 
 const METHOD_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Method).map(([name, value]) => [value, name]));
@@ -9,6 +11,15 @@ const METHOD_NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Method)
 /** More than there are error codes. */
 const CODES = 1000;
 const none = (): Attributes => ({});
+
+/** What is answered from memory, up to what waits for Redis and for the relay socket as long as it may. */
+const SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** What a request came to: `challenge` is the 401 or 438 that each client meets, `redirect` the way to another relay. */
+export type RequestResult = "success" | "challenge" | "redirect" | "refused" | "failed";
+
+const TRY_ALTERNATE = 300;
+const SERVER_ERRORS = 500;
 
 export interface TurnMetrics {
   /** Counts one event of the TURN server. */
@@ -31,12 +42,27 @@ export interface RelayGauges {
   readonly dangerousRanges: number;
   /** Seconds since the Unix epoch; undefined without TLS. */
   readonly certificateNotAfter: () => number | undefined;
+  /** Allocations that there is room for. */
+  readonly capacity: () => number;
+  /** Seconds until a stopping relay cuts what still lives; 0 when it does not stop. */
+  readonly drainRemaining: () => number;
+  /** Undefined before the relay serves. */
+  readonly load: () => ControlLoad | undefined;
+  /** The clock that the TURN server is told. */
+  readonly clock: () => number;
 }
 
 /** Creates the relay's instruments. No label holds a user, an address, a port or an allocation. */
 export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: RelayGauges): TurnMetrics {
   const counter = (name: string, description: string): Tally => new Tally(meter, `culvert_relay_${name}`, description);
-  const requests = counter("requests_total", "Answered requests by method and code (success, or the error code)");
+  const requests = counter(
+    "requests_total",
+    "Answered requests by method, code (success, or the error code) and result: success, challenge (401 or 438 that asks to authenticate), redirect (300), refused (4xx), failed (5xx)",
+  );
+  const durations = meter.createHistogram("culvert_relay_request_duration_seconds", {
+    description: "Time from a request's arrival at the control path to its answer, by method; challenges not counted",
+    advice: { explicitBucketBoundaries: SECONDS_BUCKETS },
+  });
   const authFailures = counter("auth_failures_total", "Requests that were not authenticated, by reason");
   const created = counter("allocations_created_total", "Allocations created, by the client's transport");
   const deleted = counter("allocations_deleted_total", "Allocations deleted, by reason");
@@ -59,8 +85,12 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
   const observe = (event: TurnEvent): void => {
     switch (event.name) {
       case "request": {
-        const { method, code } = event;
-        requests.add(method * CODES + (code ?? 0), () => ({ method: methodName(method), code: code ?? "success" }));
+        const { method, code, receivedAt } = event;
+        const result = resultOf(event);
+        const key = (method * CODES + (code ?? 0)) * 2 + (result === "challenge" ? 1 : 0);
+        requests.add(key, () => ({ method: methodName(method), code: code ?? "success", result }));
+        if (receivedAt === undefined || result === "challenge") break;
+        durations.record(Math.max(gauges.clock() - receivedAt, 0) / 1000, methodLabel(method));
         break;
       }
       case "auth-failed": {
@@ -122,6 +152,21 @@ export function methodName(method: number): string {
   return METHOD_NAMES.get(method) ?? "unknown";
 }
 
+const METHOD_LABELS: ReadonlyMap<number, Attributes> = new Map(
+  [...METHOD_NAMES].map(([value, method]) => [value, { method }]),
+);
+
+function methodLabel(method: number): Attributes {
+  return METHOD_LABELS.get(method) ?? { method: "unknown" };
+}
+
+function resultOf({ code, challenge }: Extract<TurnEvent, { readonly name: "request" }>): RequestResult {
+  if (code === undefined) return "success";
+  if (challenge === true) return "challenge";
+  if (code === TRY_ALTERNATE) return "redirect";
+  return code < SERVER_ERRORS ? "refused" : "failed";
+}
+
 function observeState(meter: Meter, gauges: RelayGauges, live: ReadonlySet<number>): void {
   const gauge = (name: string, description: string, read: () => number | undefined): void => {
     meter.createObservableGauge(`culvert_relay_${name}`, { description }).addCallback((result) => {
@@ -130,66 +175,50 @@ function observeState(meter: Meter, gauges: RelayGauges, live: ReadonlySet<numbe
     });
   };
   gauge("allocations", "Allocations now", () => live.size);
+  gauge("allocations_capacity", "Allocations that there is room for: ports, quota, file descriptors", gauges.capacity);
+  gauge(
+    "ports_capacity",
+    "Relayed ports of this relay, those of closed slots included",
+    () => gauges.load()?.ports.capacity,
+  );
+  gauge("ports_used", "Relayed ports that are taken, or not to be had for a while", () => gauges.load()?.ports.used);
+  gauge(
+    "requests_waiting",
+    "Requests that wait for a relay socket or for the fleet's admission",
+    () => gauges.load()?.waiting,
+  );
   gauge("signing_keys", "Signing keys known", gauges.keys);
   gauge("key_watch_connected", "1 while the keys are known to be current, 0 while their source is away", () => {
     const connected = gauges.keysConnected();
     return connected === undefined ? undefined : Number(connected);
   });
   gauge("draining", "1 while the relay refuses new allocations to stop", () => (gauges.draining() ? 1 : 0));
+  gauge(
+    "drain_remaining_seconds",
+    "Seconds until a relay that stops cuts what still lives; 0 while it does not stop",
+    gauges.drainRemaining,
+  );
   gauge("peers_dangerously_allowed", "Ranges that peers.dangerouslyAllow opens", () => gauges.dangerousRanges);
   gauge(
     "certificate_not_after_seconds",
     "When the certificate of the TLS listeners ends, in seconds since the Unix epoch",
     gauges.certificateNotAfter,
   );
-}
-
-type Read = (counters: DataPlaneCounters) => readonly (readonly [number, Attributes])[];
-
-const COUNTERS: readonly { readonly name: string; readonly description: string; readonly read: Read }[] = [
-  {
-    name: "relayed_bytes_total",
-    description: "Application bytes relayed, framing not counted, by direction",
-    read: ({ bytesToPeers, bytesToClients }) => [
-      [bytesToPeers, { direction: "to_peer" }],
-      [bytesToClients, { direction: "to_client" }],
-    ],
-  },
-  {
-    name: "relayed_packets_total",
-    description: "Packets relayed, by direction",
-    read: ({ packetsToPeers, packetsToClients }) => [
-      [packetsToPeers, { direction: "to_peer" }],
-      [packetsToClients, { direction: "to_client" }],
-    ],
-  },
-  {
-    name: "slow_path_total",
-    description: "Messages that the data plane handed to the control path",
-    read: ({ slowPath }) => [[slowPath, {}]],
-  },
-  {
-    name: "data_plane_bindings_total",
-    description: "Binding requests that the data plane answered itself; they are not among the requests",
-    read: ({ bindings }) => [[bindings, {}]],
-  },
-  {
-    name: "data_plane_dropped_total",
-    description: "What the data plane dropped, by reason",
-    read: ({ dropped }) => Object.entries(dropped).map(([reason, count]) => [count, { reason }]),
-  },
-];
-
-function observeDataPlane(meter: Meter, dataPlane: DataPlane): void {
-  for (const { name, description, read } of COUNTERS) {
-    meter.createObservableCounter(`culvert_relay_${name}`, { description }).addCallback((result: ObservableResult) => {
-      for (const [value, attributes] of read(dataPlane.counters())) result.observe(value, attributes);
+  const total = (name: string, description: string, read: (load: ControlLoad) => number): void => {
+    meter.createObservableCounter(`culvert_relay_${name}`, { description }).addCallback((result) => {
+      const load = gauges.load();
+      if (load !== undefined) result.observe(read(load));
     });
-  }
-  meter
-    .createObservableGauge("culvert_relay_relay_sockets", { description: "Open relay sockets" })
-    .addCallback((result) => result.observe(dataPlane.counters().relays));
-  meter
-    .createObservableGauge("culvert_relay_streams", { description: "Open TCP and TLS clients" })
-    .addCallback((result) => result.observe(dataPlane.counters().streams));
+  };
+  total(
+    "control_batches_total",
+    "Batches of events that the data plane handed to the control path",
+    (load) => load.batches,
+  );
+  total("control_events_total", "Events in these batches", (load) => load.events);
+  total(
+    "control_busy_seconds_total",
+    "Seconds that the control path worked on events, deadlines and what came of them",
+    (load) => load.busySeconds,
+  );
 }

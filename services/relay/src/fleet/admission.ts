@@ -11,7 +11,16 @@ import { recordOf } from "./records.ts";
 const UNLEASED_RETRY_MS = 100;
 const UNLEASED_RETRIES = 10;
 
+/** What the fleet says of a new allocation; `unavailable`: it could not be asked. */
 export type AdmissionOutcome = AdmitResult["kind"] | "unavailable";
+export const ADMISSION_OUTCOMES: readonly AdmissionOutcome[] = [
+  "granted",
+  "refused",
+  "elsewhere",
+  "stale",
+  "unleased",
+  "unavailable",
+];
 
 export interface AdmissionOptions {
   readonly store: FleetStore;

@@ -1,7 +1,7 @@
 import { readNatsAccess, readRedisAccess } from "@culvert/config";
 import { createNatsBus, createNatsUsageLog, type EventBus, type UsageLog } from "@culvert/events";
 import { createRedisFleetStore, type FleetStore } from "@culvert/state";
-import type { Logger } from "@culvert/telemetry";
+import { createNatsMetrics, createRedisMetrics, type Logger, type Metrics } from "@culvert/telemetry";
 import type { FleetConfig } from "./config.ts";
 
 /** Where a fleet keeps what it shares. */
@@ -21,11 +21,19 @@ export interface GivenBackends {
 export function openBackends(
   { redis, nats }: FleetConfig,
   given: GivenBackends,
-  { name, logger }: { readonly name: string; readonly logger: Logger },
+  { name, logger, metrics }: { readonly name: string; readonly logger: Logger; readonly metrics: Metrics },
 ): FleetBackends {
-  const store = given.store ?? createRedisFleetStore({ ...readRedisAccess("relay.fleet.redis", redis), logger });
+  const { meter } = metrics;
+  const store =
+    given.store ??
+    createRedisFleetStore({
+      ...readRedisAccess("relay.fleet.redis", redis),
+      logger,
+      observer: createRedisMetrics(meter, "culvert_relay"),
+    });
   if (given.bus !== undefined || nats === undefined) return { store, bus: given.bus, usage: given.usage };
-  const bus = createNatsBus({ ...readNatsAccess("relay.fleet.nats", nats), name });
+  const observer = createNatsMetrics(meter, "culvert_relay");
+  const bus = createNatsBus({ ...readNatsAccess("relay.fleet.nats", nats), name, observer });
   bus.onError((error, subject) => logger.warn({ err: error, subject }, "what came over NATS was not handled"));
   return { store, bus, usage: given.usage ?? createNatsUsageLog(bus) };
 }

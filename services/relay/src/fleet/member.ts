@@ -30,7 +30,7 @@ import { type FleetSink, LeaseLoop } from "./lease-loop.ts";
 import { Ledger } from "./ledger.ts";
 import { openFleetMesh } from "./mesh.ts";
 import { Peers } from "./peers.ts";
-import { registryEntry } from "./registry-entry.ts";
+import { openCapacity, registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
 import { NonceRotation } from "./rotation.ts";
 import { Router } from "./router.ts";
@@ -59,6 +59,8 @@ export interface MemberOptions {
   /** Told where the other relays of the fleet relay. */
   readonly onFleetRelays: (relays: readonly FleetRelay[]) => void;
 }
+  /** Told of each slot whose records were read, and how long that took. */
+  readonly onRestored: (seconds: number) => void;
 
 export interface MemberCounters {
   readonly slots: SlotCounters;
@@ -70,7 +72,7 @@ export interface MemberCounters {
 /** This relay as a member of its fleet. */
 export class FleetMember implements ControlHooks, FleetSink {
   readonly counters: MemberCounters = {
-    slots: { gained: 0, lost: 0, released: 0, lapsed: 0, resumed: 0 },
+    slots: { gained: 0, lost: 0, released: 0, lapsed: 0, resumed: 0, takenOver: 0 },
     renewals: { ok: 0, failed: 0, seconds: 0 },
     admissions: new Map(),
     alternates: 0,
@@ -155,6 +157,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       ...shared,
       dataPlane,
       peers: this.peers,
+        options.onRestored(this.restorer.counters.seconds);
       crypto,
       identity: self.identity,
       ticketKeys: () => fleetKeys(crypto, fleet.secrets, "ticket"),
@@ -179,6 +182,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       release: (slot) => this.leases.release(slot),
       tellOthers: (moved) => this.#hints.publish(moved),
     });
+      identity: self.identity,
     this.leases = new LeaseLoop({
       store,
       self,
@@ -301,6 +305,11 @@ export class FleetMember implements ControlHooks, FleetSink {
       .then((answer) => this.#loop?.run((turn, now) => turn.handleAnswer(id, answer, now)));
     return true;
   }
+  /** Allocations that there is room for. */
+  get capacity(): number {
+    return openCapacity(this.#options.config, this.slots);
+  }
+
 
   changed(allocation: number): void {
     this.writer.changed(allocation);

@@ -26,15 +26,18 @@ export function registryEntry(
   options: RegistryEntryOptions,
 ): Omit<RelayEntry, "identity" | "instance" | "host" | "sentAt" | "contact"> {
   const { config, fleet, slots, ledger, startedAt, draining, admin, mesh } = options;
-  const { ports } = slots;
-  const capacity = Math.min(ports, config.quotas.total ?? ports);
   return {
     turn: advertised(options),
-    load: { allocations: ledger.size, capacity, draining },
+    load: { allocations: ledger.size, capacity: openCapacity(config, slots), draining },
     startedAt,
     ...(mesh === undefined ? {} : { mesh: { ...mesh, ip: fleet.mesh?.external ?? mesh.ip } }),
     ...(admin === undefined ? {} : { admin }),
   };
+}
+
+/** Allocations that there is room for in the slots that take new ones. */
+export function openCapacity({ quotas }: Pick<RelayConfig, "quotas">, { ports }: Pick<SlotTable, "ports">): number {
+  return Math.min(ports, quotas.total ?? ports);
 }
 
 function advertised({ fleet, relays, frontends }: RegistryEntryOptions): readonly TransportAddress[] {

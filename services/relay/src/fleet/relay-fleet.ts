@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { withRevocationHints } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { FleetRelay, TurnEvent, TurnServer } from "@culvert/turn";
-import { createFleetMetrics } from "../adapters/fleet-metrics.ts";
+import { createFleetMetrics, restoreDurations } from "../adapters/fleet-metrics.ts";
 import type { RelayAdmin } from "../admin.ts";
 import type { RelayAddress, RelayConfig } from "../config.ts";
 import type { ControlHooks, ControlLoop } from "../control-loop.ts";
@@ -47,7 +47,7 @@ export class RelayFleet {
     const { time, dataPlane, crypto, random, logger, env, metrics } = ports;
     this.#options = options;
     const self = fleetSelf(fleet, env, random);
-    this.#backends = openBackends(fleet, ports.fleet, { name: `relay ${self.identity}`, logger });
+    this.#backends = openBackends(fleet, ports.fleet, { name: `relay ${self.identity}`, logger, metrics });
     const { store, bus, usage } = this.#backends;
     this.#member = new FleetMember({
       config,
@@ -66,6 +66,7 @@ export class RelayFleet {
       draining,
       onFleetRelays: options.onFleetRelays,
       adminTarget: () => this.#adminAddress,
+      onRestored: restoreDurations(metrics.meter),
     });
     this.#orders = new Orders(bus);
     this.#fleetAdmin = new FleetAdmin({
@@ -77,7 +78,7 @@ export class RelayFleet {
       now: () => time.now(),
     });
     this.admin = this.#fleetAdmin;
-    createFleetMetrics(metrics.meter, { member: this.#member, store, bus, usage, dataPlane });
+    createFleetMetrics(metrics.meter, { member: this.#member, usage, dataPlane });
     logger.info({ identity: self.identity, host: self.host, failover: fleet.failover }, "relay is in a fleet");
   }
 
@@ -101,6 +102,11 @@ export class RelayFleet {
 
   readiness(): string {
     return this.#member.readiness();
+  }
+
+  /** Allocations that there is room for. */
+  get capacity(): number {
+    return this.#member.capacity;
   }
 
   /** Joins the mesh. Rejects with a ListenError. */

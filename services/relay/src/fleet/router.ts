@@ -47,7 +47,22 @@ export interface RouterOptions {
   readonly deliver: (client: ClientTuple, bytes: Uint8Array) => void;
 }
 
+/** Why a packet without an owner here went nowhere. Each is a counter. */
 export type RouterDrop = RouteDrop | "restoring" | "stale" | "not-mine" | "no-peer";
+export const ROUTER_DROPS: readonly RouterDrop[] = [
+  /** Its source asks too often whose 5-tuples are. */
+  "limited",
+  /** Too many look-ups are under way. */
+  "busy",
+  /** Too much waits for this look-up. */
+  "queue-full",
+  /** The store did not answer. */
+  "unavailable",
+  "restoring",
+  "stale",
+  "not-mine",
+  "no-peer",
+];
 
 export interface RouterCounters {
   lookups: number;

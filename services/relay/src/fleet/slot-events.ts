@@ -17,9 +17,13 @@ export interface SlotCounters {
   released: number;
   lapsed: number;
   resumed: number;
+  /** Among those gained: slots that a relay of another name had before. */
+  takenOver: number;
 }
 
 export interface SlotEventsOptions {
+  /** This relay's name. */
+  readonly identity: string;
   readonly slots: SlotTable;
   readonly ledger: Ledger;
   readonly writer: Writer;
@@ -81,8 +85,9 @@ export class SlotEvents implements SlotSink {
   }
 
   gained({ slot, lease, deadline, previous }: KeeperOutput & { readonly type: "gained" }): void {
-    const { counters, logger, slots, dataPlane, foreignPorts, router, tellOthers, restorer } = this.#options;
+    const { identity, counters, logger, slots, dataPlane, foreignPorts, router, tellOthers, restorer } = this.#options;
     counters.gained++;
+    if (previous !== undefined && previous.identity !== identity) counters.takenOver++;
     logger.info({ slot, previous: previous?.identity }, "slot taken");
     slots.add(slot, lease);
     // What peers send to its ports went to the owner before.

@@ -2,6 +2,14 @@ import { type LeaseNumber, parseSlot, type SlotName } from "@culvert/fleet";
 import type { SlotConfig } from "@culvert/turn";
 import type { RelayAddress } from "../config.ts";
 
+/**
+ * - `fenced`: the lease has lapsed, nothing is relayed
+ * - `closing`: handed over to another relay, nothing is relayed any more
+ * - `restoring`: what lives in it is being read
+ * - `serving`: takes new allocations
+ */
+export type SlotState = "fenced" | "closing" | "restoring" | "serving";
+
 interface Entry {
   readonly config: SlotConfig;
   lapsed: boolean;
@@ -28,6 +36,15 @@ export class SlotTable {
   /** Those whose lease holds. */
   get live(): number {
     return [...this.#entries.values()].filter(({ lapsed }) => !lapsed).length;
+  }
+
+  /** How many slots are in each state; each slot in the first that holds. */
+  states(): Readonly<Record<SlotState, number>> {
+    const counts = { fenced: 0, closing: 0, restoring: 0, serving: 0 };
+    for (const { lapsed, closing, restored } of this.#entries.values()) {
+      counts[lapsed ? "fenced" : closing ? "closing" : restored ? "serving" : "restoring"]++;
+    }
+    return counts;
   }
 
   /** Slots whose records are not all read. */
