@@ -1,4 +1,7 @@
 import { defineConfig } from "vitest/config";
+import { useRunFolder } from "./libs/testkit/src/run-folder.ts";
+
+useRunFolder();
 
 const conditions = ["development", "node", "import"];
 

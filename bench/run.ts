@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { useRunFolder } from "@culvert/testkit";
 import { isApart, runApart } from "./apart.ts";
 import type { Case } from "./cases.ts";
 import { LOADGEN, Loadgen } from "./loadgen.ts";
@@ -17,6 +18,7 @@ const BUSY_LOAD = 0.5;
 const say = (line: string): void => console.error(`bench: ${line}`);
 
 async function main(): Promise<void> {
+  useRunFolder();
   process.chdir(join(import.meta.dirname, ".."));
   const options = parseOptions(process.argv.slice(2));
   await Loadgen.build(new AbortController().signal);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { useRunFolder } from "@culvert/testkit";
 import { isApart, runApart } from "./apart.ts";
 import { type Check, type Reading, reconcile } from "./ledger.ts";
 import { type Account, LOADGEN, Loadgen, type Trial } from "./loadgen.ts";
@@ -28,6 +29,7 @@ const CHURN = [...LOAD, "--flows", "200", "--window", "200", "--hold", "0.05"];
 const USAGE = "usage: bench/soak.ts [--seconds N]   (10 to 180, default 60)";
 
 async function main(): Promise<void> {
+  useRunFolder();
   process.chdir(join(import.meta.dirname, ".."));
   const seconds = parseSeconds();
   await Loadgen.build(new AbortController().signal);

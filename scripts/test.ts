@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { useRunFolder } from "../libs/testkit/src/run-folder.ts";
 
 interface Tally {
   passed: number;
@@ -53,6 +54,7 @@ function runCargo(): Tally {
   return tally;
 }
 
+useRunFolder();
 const filters = process.argv.slice(2);
 const vitest = runVitest(filters);
 const cargo = filters.length === 0 ? runCargo() : { passed: 0, failed: 0 };

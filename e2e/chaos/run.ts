@@ -1,10 +1,14 @@
 import { parseArgs } from "node:util";
+import { useRunFolder } from "@culvert/testkit";
 import { type Figure, keeps, limitOf, type Row, type Scale } from "./row.ts";
 import { ROWS } from "./rows/index.ts";
 import { Stage } from "./support/stage.ts";
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** `make chaos`: every fault in turn, its figures against their limits, one JSON line a figure. */
 async function main(): Promise<void> {
+  useRunFolder();
   const { values } = parseArgs({
     options: { only: { type: "string" }, scale: { type: "string", default: "full" } },
   });
@@ -29,6 +33,8 @@ async function main(): Promise<void> {
 async function attempt(row: Row, scale: Scale): Promise<boolean> {
   process.stdout.write(`\n${row.row}. ${row.fault}\n`);
   const stage = new Stage();
+  const stop = (): void => void stage.clear().finally(() => process.exit(130));
+  for (const signal of SIGNALS) process.once(signal, stop);
   const start = performance.now();
   try {
     const figures = await row.run(stage, scale);
@@ -40,6 +46,7 @@ async function attempt(row: Row, scale: Scale): Promise<boolean> {
     process.stdout.write(`   FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return false;
   } finally {
+    for (const signal of SIGNALS) process.off(signal, stop);
     await stage.clear().catch((error: unknown) => process.stdout.write(`   ${String(error)}\n`));
   }
 }
@@ -52,8 +59,9 @@ function print({ row, fault }: Row, figure: Figure): void {
   process.stdout.write(
     `   ${what.padEnd(56)} ${`${shown} ${unit}`.padStart(16)}   ${limit.padEnd(22)} ${verdict}`.trimEnd().concat("\n"),
   );
-  const { atMost, atLeast } = figure;
-  process.stdout.write(`${JSON.stringify({ chaos: row, fault, what, value, unit, atMost, atLeast })}\n`);
+  const { atMost, atLeast, note } = figure;
+  if (note !== undefined) process.stdout.write(`      ${note}\n`);
+  process.stdout.write(`${JSON.stringify({ chaos: row, fault, what, value, unit, atMost, atLeast, note })}\n`);
 }
 
 await main().catch((error: unknown) => {

@@ -20,6 +20,7 @@ export { type RedisCluster, type RedisSentinel, startRedisCluster, startRedisSen
 export { type CommandUsage, type RedisUsage, readRedisUsage, redisKeyBytes, usageBetween } from "./redis-meter.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
 export { driveRestore } from "./restore-driver.ts";
+export { useRunFolder } from "./run-folder.ts";
 export { type Challenge, type RequestChanges, StunSession, type StunSessionOptions } from "./stun-session.ts";
 export { type TcpSwitch, type TcpSwitchState, tcpSwitch } from "./tcp-switch.ts";
 export { driveTurnServer } from "./turn-driver.ts";
