@@ -8,6 +8,8 @@ export interface Figure {
   /** Inclusive. Without either it is reported only. */
   readonly atMost?: number;
   readonly atLeast?: number;
+  /** What explains the value. */
+  readonly note?: string;
 }
 
 /** How much of a fault is tried: `short` fits a test run, `full` is what the table of faults asks for. */

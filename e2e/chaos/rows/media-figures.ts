@@ -10,9 +10,22 @@ export function goesOn(
     { what: "calls silent at the end", value: report.silentCalls, unit: "calls", atMost: 0 },
     { what: "packets out of order", value: report.reordered, unit: "packets", ...(ordered ? { atMost: 0 } : {}) },
     { what: "packets twice", value: report.duplicates, unit: "packets", atMost: 0 },
-    { what: "refreshes that failed", value: report.refreshFailures.length, unit: "refreshes", atMost: 0 },
+    {
+      what: "refreshes that failed",
+      value: report.refreshFailures.length,
+      unit: "refreshes",
+      atMost: 0,
+      ...(report.refreshFailures.length === 0 ? {} : { note: tally(report.refreshFailures) }),
+    },
     { what: "refreshes that succeeded", value: report.refreshes, unit: "refreshes", atLeast: 1 },
   ];
+}
+
+/** Each different text, and how often it is there. */
+function tally(texts: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return [...counts].map(([text, count]) => `${count} x ${text}`).join("; ");
 }
 
 /** The same, and nothing was lost. */
