@@ -57,6 +57,14 @@ export class Places {
     return this.#openOnes(family).reduce((sum, { pool }) => sum + pool.free, 0);
   }
 
+  /** Of all places, open or not: the ports that there are, and how many of them are not free. */
+  ports(): { readonly capacity: number; readonly used: number } {
+    // Two places may have the same ports, under different names of one address.
+    const pools = [...new Set(this.#places.map(({ pool }) => pool))];
+    const capacity = pools.reduce((sum, pool) => sum + pool.capacity, 0);
+    return { capacity, used: pools.reduce((used, pool) => used - pool.free, capacity) };
+  }
+
   /** Of all free ports on all places each is equally likely, as long as one at the chosen place will do. */
   take(family: AddressFamily, need: PortNeed): { place: Place; port: number } | undefined {
     const candidates = this.#openOnes(family).filter(({ pool }) => pool.free > 0);

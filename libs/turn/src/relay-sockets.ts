@@ -77,6 +77,11 @@ export class RelaySockets {
     return this.#places.free(family);
   }
 
+  /** Of all places: the ports that there are, and how many of them are not free. */
+  ports(): { readonly capacity: number; readonly used: number } {
+    return this.#places.ports();
+  }
+
   /** Changes what the addresses of this host are called outside, for sockets that are opened from now on. */
   setRelays(relays: readonly RelayAddressConfig[]): void {
     this.#places.setRelays(relays);

@@ -155,7 +155,7 @@ export class TurnServer {
       core.out.dropped("fingerprint");
       return;
     }
-    dispatch(core, { client, listener, message: decoded.message, now });
+    dispatch(core, { client, listener, message: decoded.message, receivedAt: now, now });
   }
 
   /** A datagram that a relay socket received. */
@@ -360,6 +360,18 @@ export class TurnServer {
     core.allocations.delete(allocation, "terminated");
     core.out.push({ type: "close", client: allocation.client });
     return true;
+  }
+
+  /** Requests that wait for their relay sockets, or for what another process decides. */
+  get waiting(): number {
+    const { attempts, asks } = this.#core;
+    // Of an Allocate that waits for its admission both tell.
+    return Math.max(attempts.size, asks.size);
+  }
+
+  /** Relayed ports: those that there are, and those of them that are taken or not to be had for now. */
+  get ports(): { readonly capacity: number; readonly used: number } {
+    return this.#core.sockets.ports();
   }
 
   /** The number of allocations. */
