@@ -52,4 +52,6 @@ export { coturn, secret } from "./meta.ts";
 export { type NatsAccess, type NatsConfig, natsSection, readNatsAccess } from "./nats.ts";
 export { type RedisAccess, type RedisAddress, type RedisConfig, readRedisAccess, redisSection } from "./redis.ts";
 export { configReference } from "./reference.ts";
+export { OTLP_PROTOCOLS, type OtlpProtocol, type TelemetryConfig, telemetrySection } from "./telemetry.ts";
+export { type OtlpTarget, readTelemetryAccess, type TelemetryAccess } from "./telemetry-access.ts";
 export { type ConfigNode, configTree } from "./tree.ts";

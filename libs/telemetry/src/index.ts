@@ -4,3 +4,4 @@ export { EXPOSITION_TYPES, type ExpositionFormat, negotiateExposition } from "./
 export { createLogger, type DestinationStream, type Logger, type LoggerOptions, REDACTED_KEYS } from "./logger.ts";
 export { createMetrics, type Metrics, type MetricsOptions } from "./metrics.ts";
 export { createOpsServer, type OpsServer, type OpsServerOptions, type ReadyState, serveOps } from "./ops-server.ts";
+export { createTracing, type ServiceTracing, type TracingOptions } from "./tracing.ts";

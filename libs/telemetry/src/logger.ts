@@ -1,3 +1,4 @@
+import { traceFields } from "@culvert/tracing";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { createPrettyStream } from "./pretty.ts";
 
@@ -33,13 +34,17 @@ export interface LoggerOptions {
   readonly pretty?: boolean;
 }
 
-/** A pino logger: one JSON object a line, `level` as a word, `time` as ISO 8601, values of {@link REDACTED_KEYS} hidden. */
+/**
+ * A pino logger: one JSON object a line, `level` as a word, `time` as ISO 8601, values of {@link REDACTED_KEYS} hidden,
+ * and `trace_id` and `span_id` of the request that is being worked on, where it is traced.
+ */
 export function createLogger(options: LoggerOptions): Logger {
   const destination = options.destination ?? pino.destination({ fd: 1, sync: true });
   return pino(
     {
       level: options.level ?? "info",
       base: { service: options.service },
+      mixin: traceFields,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: redactedPaths, censor: "[redacted]" },

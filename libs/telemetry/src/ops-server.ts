@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Logger } from "pino";
+import { EXPOSITION_TYPES, negotiateExposition } from "./exposition.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What `/healthz/ready` answers: 200 when ready, otherwise 503. */
@@ -44,24 +45,28 @@ interface Answer {
   readonly body: string;
 }
 
-const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-/** `/healthz/live`, `/healthz/ready` and `/metrics` over HTTP. Nothing that it serves changes anything. */
+/**
+ * `/healthz/live`, `/healthz/ready` and `/metrics` over HTTP. Nothing that it serves changes anything. Metrics are
+ * Prometheus text, or OpenMetrics with exemplars for who prefers that.
+ */
 export function createOpsServer(options: OpsServerOptions): OpsServer {
-  const pages: Readonly<Record<string, () => Answer | Promise<Answer>>> = {
+  const pages: Readonly<Record<string, (request: IncomingMessage) => Answer | Promise<Answer>>> = {
     "/healthz/live": () => json(200, { live: true }),
     "/healthz/ready": () => {
       const state = options.ready();
       return json(state.ready ? 200 : 503, state);
     },
-    "/metrics": async () => ({ status: 200, type: METRICS_TYPE, body: await options.metrics.collect() }),
+    "/metrics": async ({ headers }) => {
+      const format = negotiateExposition(headers.accept);
+      return { status: 200, type: EXPOSITION_TYPES[format], body: await options.metrics.collect(format) };
+    },
   };
 
   const answer = async (request: IncomingMessage): Promise<Answer> => {
     if (request.method !== "GET" && request.method !== "HEAD") return json(405, { error: "method not allowed" });
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    return page === undefined ? json(404, { error: "not found" }) : await page();
+    return page === undefined ? json(404, { error: "not found" }) : await page(request);
   };
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
