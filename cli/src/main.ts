@@ -1,6 +1,7 @@
 import { formatTurnUri, parseTurnUri } from "@culvert/stun";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { type ApiAccess, issueCredentials } from "./api.ts";
+import { addImportCoturn } from "./import-coturn.ts";
 import { wholeNumber } from "./numbers.ts";
 import { type PingReport, pingTurn } from "./ping-turn.ts";
 import { readReadyFile } from "./ready-file.ts";
@@ -28,6 +29,7 @@ export async function main(args: readonly string[]): Promise<void> {
   addPing(program);
   addRelays(program);
   addAllocations(program);
+  addImportCoturn(program);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
