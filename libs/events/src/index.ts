@@ -31,6 +31,7 @@ export {
   decodeUsageEvent,
   encodeUsageEvent,
   USAGE_KINDS,
+  USAGE_LOST,
   USAGE_VERSION,
   type UsageCounters,
   type UsageEvent,

@@ -1,4 +1,4 @@
-import { type UsageCounters, type UsageEvent, UsageMeter, UsageTotals } from "@culvert/events";
+import { USAGE_LOST, type UsageCounters, type UsageEvent, UsageMeter, UsageTotals } from "@culvert/events";
 import { usageEvent } from "@culvert/events/contract";
 import { manualClock } from "@culvert/testkit";
 import fc from "fast-check";
@@ -47,6 +47,24 @@ describe("UsageTotals", () => {
         expect(other.sum("acme")).toEqual(one.sum("acme"));
       }),
     );
+  });
+
+  it("take it back that an allocation was lost when it lives after all, in any order", () => {
+    const lost = usageEvent(5, { kind: "stop", reason: USAGE_LOST });
+    for (const events of [
+      [lost, usageEvent(6)],
+      [usageEvent(6), lost],
+    ]) {
+      const totals = new UsageTotals();
+      for (const event of events) totals.add(event);
+      expect(totals.get("a")).not.toHaveProperty("stopped");
+      totals.add(usageEvent(7, { kind: "stop", reason: "refresh" }));
+      totals.add(lost);
+      expect(totals.get("a")).toMatchObject({ stopped: "refresh" });
+    }
+    const totals = new UsageTotals();
+    for (const event of [usageEvent(4), lost]) totals.add(event);
+    expect(totals.get("a")).toMatchObject({ stopped: USAGE_LOST });
   });
 
   it("say whether an event told anything", () => {

@@ -21,6 +21,13 @@ export interface Reach {
   readonly ips: ReadonlySet<string>;
 }
 
+export interface PreviousOwner {
+  readonly identity: string;
+  readonly instance: string;
+  /** It gave the slot up, after its last write. Otherwise its last writes may be missing. */
+  readonly released: boolean;
+}
+
 export type KeeperOutput =
   /** Renew all leases with one question. Answered by `handleRenewed` or `handleRenewFailed`. */
   | {
@@ -49,7 +56,7 @@ export type KeeperOutput =
       readonly epoch: number;
       readonly deadline: Millis;
       /** Who had it before, if that is known. */
-      readonly previous?: { readonly identity: string; readonly instance: string };
+      readonly previous?: PreviousOwner;
     }
   /** Another one has the slot, or it was given up. */
   | {
@@ -72,7 +79,7 @@ export type AcquireOutcome =
   | {
       readonly ok: true;
       readonly lease: Lease;
-      readonly previous?: { readonly identity: string; readonly instance: string };
+      readonly previous?: PreviousOwner;
     }
   /** Another one has it; or, without a holder, the store wants owners to assert themselves first. */
   | { readonly ok: false; readonly holder?: object; readonly expiresInMs: number }

@@ -191,7 +191,8 @@ export class AllocateAttempts {
     const request = at(attempt.request, now);
     const { client, listener, message, identity } = request;
     this.#attempts.delete(tupleKey(client));
-    const expiresAt = now + plan.lifetimeSeconds * 1000;
+    const lifetimeMs = plan.lifetimeSeconds * 1000;
+    const expiresAt = now + lifetimeMs;
     const allocation = core.allocations.create(
       {
         record: proposal?.record ?? newRecord(core.random),
@@ -204,7 +205,7 @@ export class AllocateAttempts {
         transactionId: new Uint8Array(message.transactionId),
         ticket: plan.mobile ? 0 : undefined,
       },
-      sockets.map((socket) => ({ socket, expiresAt })),
+      sockets.map((socket) => ({ socket, expiresAt, granted: { lifetimeMs, until: expiresAt } })),
     );
     core.out.event({
       type: "event",
@@ -268,6 +269,7 @@ function proposalOf(core: Core, { request, plan, sockets }: Attempt, now: Millis
       local,
       relayed,
       expiresAt: now + plan.lifetimeSeconds * 1000,
+      lifetimeMs: plan.lifetimeSeconds * 1000,
       permissions: [],
       channels: [],
     })),

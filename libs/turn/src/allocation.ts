@@ -55,11 +55,19 @@ export interface MobilityState {
   orphaned: Deadline | undefined;
 }
 
+/** The lifetime that the client was granted last, as far as that is known. */
+export interface Granted {
+  readonly lifetimeMs: Millis;
+  /** Before the relay's expiry where a server that ended without a word may have granted more. */
+  readonly until: Millis;
+}
+
 /** One relayed address of an allocation. */
 export interface Relay {
   readonly allocation: Allocation;
   readonly socket: RelaySocket;
   readonly expiry: Deadline;
+  granted: Granted;
   /** By the peer's IP address as the client knows it. */
   readonly permissions: Map<string, Permission>;
   /** State of the byte rates. */

@@ -1,5 +1,5 @@
 import type { AddressFamily } from "@culvert/stun";
-import type { Allocation, Relay, Whereabouts } from "./allocation.ts";
+import type { Allocation, Granted, Relay, Whereabouts } from "./allocation.ts";
 import type { Claims } from "./authenticator.ts";
 import { parseCidr } from "./cidr.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -74,7 +74,7 @@ export class Allocations {
   /** Makes an allocation of open sockets. Its owner's quota was acquired before. Whoever makes it says so. */
   create(
     origin: AllocationOrigin,
-    sockets: readonly { readonly socket: RelaySocket; readonly expiresAt: Millis }[],
+    sockets: readonly { readonly socket: RelaySocket; readonly expiresAt: Millis; readonly granted: Granted }[],
   ): Allocation {
     const { client, listener, claims, ticket } = origin;
     const allocation: Allocation = {
@@ -103,11 +103,12 @@ export class Allocations {
           : { generation: ticket, moving: undefined, last: undefined, orphaned: undefined },
       changed: false,
     };
-    for (const { socket, expiresAt } of sockets) {
+    for (const { socket, expiresAt, granted } of sockets) {
       const relay: Relay = {
         allocation,
         socket,
         expiry: this.#deadlines.add(expiresAt, () => this.deleteRelay(relay, "expired")),
+        granted,
         permissions: new Map(),
         toPeersEmptyAt: 0,
         toClientEmptyAt: 0,
@@ -131,7 +132,9 @@ export class Allocations {
 
   /** Gives a relayed address more time. */
   extend(relay: Relay, lifetimeSeconds: number, now: Millis): void {
-    this.#deadlines.move(relay.expiry, now + lifetimeSeconds * 1000);
+    const lifetimeMs = lifetimeSeconds * 1000;
+    relay.granted = { lifetimeMs, until: now + lifetimeMs };
+    this.#deadlines.move(relay.expiry, relay.granted.until);
     this.publish(relay);
     this.changed(relay.allocation);
   }

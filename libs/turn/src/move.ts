@@ -63,7 +63,7 @@ export function handleMove(core: Core, request: AuthenticatedRequest, bytes: Uin
     succeed(core, request, [attribute(Attr.Lifetime, lifetimeSeconds)]);
     return;
   }
-  mobility.generation++;
+  mobility.generation = Math.max(mobility.generation, ticket.generation) + 1;
   const next = core.tickets.make(allocation.record, slotOf(allocation), mobility.generation, now);
   const response = succeed(core, request, [
     attribute(Attr.Lifetime, lifetimeSeconds),
@@ -85,7 +85,8 @@ function mayMove(
   { client }: AuthenticatedRequest,
 ): boolean {
   if (moving !== undefined && used === generation - 1) return true;
-  if (used !== generation) return false;
+  // One later than the last that is known was given by a server that ended before it had told anybody.
+  if (used < generation) return false;
   if (moving !== undefined) return !sameTuple(moving.client, client);
   return orphaned !== undefined || !sameTuple(allocation.client, client);
 }

@@ -76,7 +76,7 @@ function claimsOf(input: Fields): Claims {
 
 function relayOf(input: unknown): RelaySnapshot {
   const relay = fields(input);
-  const { slot, counters } = relay;
+  const { slot, counters, lifetimeMs, grantedUntil } = relay;
   const family = oneOf([4, 6] as const, relay.family);
   const relayed = address(relay.relayed);
   check(familyOf(relayed.ip) === family);
@@ -86,6 +86,8 @@ function relayOf(input: unknown): RelaySnapshot {
     local: address(relay.local),
     relayed,
     expiresAt: number(relay.expiresAt),
+    ...(lifetimeMs === undefined ? {} : { lifetimeMs: positive(lifetimeMs) }),
+    ...(grantedUntil === undefined ? {} : { grantedUntil: number(grantedUntil) }),
     permissions: list(relay.permissions).map((permission) => permissionOf(fields(permission), family)),
     channels: list(relay.channels).map((channel) => channelOf(fields(channel), family)),
     ...(counters === undefined ? {} : { counters: countersOf(fields(counters)) }),

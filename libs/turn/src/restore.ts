@@ -1,5 +1,5 @@
 import { type AddressFamily, isChannelNumber, isRfc5766ChannelNumber } from "@culvert/stun";
-import type { Allocation, Relay, Whereabouts } from "./allocation.ts";
+import type { Allocation, Granted, Relay, Whereabouts } from "./allocation.ts";
 import { subjectOf } from "./allocations.ts";
 import { decodeBase64Url } from "./base64.ts";
 import { CHANNEL_LIFETIME_MS, putChannel } from "./channels.ts";
@@ -16,6 +16,12 @@ import { isStream, tupleKey } from "./tuple.ts";
 export interface RestoreOptions {
   /** The client's TCP or TLS stream is still open, at a listener of another server perhaps. Default false. */
   readonly streamLives?: boolean;
+  /**
+   * The server before ended without a word: what it answered right before its end may be missing from the snapshot, so that
+   * what has not run out may have been renewed. It lives as if it had been renewed now, but no longer than two lifetimes
+   * from the last one that is known. Default false.
+   */
+  readonly abrupt?: boolean;
 }
 
 interface Restoring {
@@ -23,6 +29,7 @@ interface Restoring {
   readonly owner: Owner;
   readonly place: Whereabouts;
   readonly streamLives: boolean;
+  readonly abrupt: boolean;
   /** What stops those for which no result is in. */
   readonly open: Map<AddressFamily, () => void>;
   readonly sockets: { readonly socket: RelaySocket; readonly from: RelaySnapshot }[];
@@ -63,6 +70,7 @@ export class Restores {
       owner,
       place: checked,
       streamLives: options.streamLives === true,
+      abrupt: options.abrupt === true,
       open: new Map(),
       sockets: [],
       failure: undefined,
@@ -118,11 +126,16 @@ export class Restores {
   }
 
   #finish(core: Core, restoring: Restoring, now: Millis): void {
-    const { snapshot, owner, place } = restoring;
+    const { snapshot, owner, place, abrupt } = restoring;
     this.#forget(restoring);
+    const lifetimes = restoring.sockets.map(({ socket, from }) => ({
+      socket,
+      from,
+      ...lifetimeOf(core, from, abrupt, now),
+    }));
     // Binding may have taken longer than one of them had left.
-    const sockets = restoring.sockets.filter(({ socket, from }) => {
-      if (from.expiresAt > now) return true;
+    const sockets = lifetimes.filter(({ socket, expiresAt }) => {
+      if (expiresAt > now) return true;
       core.sockets.close(socket);
       restoring.failure ??= "expired";
       return false;
@@ -133,7 +146,6 @@ export class Restores {
       return;
     }
     sockets.sort((a, b) => a.socket.family - b.socket.family);
-    const latest = now + core.config.maxLifetimeSeconds * 1000;
     const allocation = core.allocations.create(
       {
         ...place,
@@ -145,15 +157,15 @@ export class Restores {
         transactionId: decodeBase64Url(snapshot.transaction) ?? new Uint8Array(0),
         ticket: core.config.mobility === "allowed" ? snapshot.ticket : undefined,
       },
-      sockets.map(({ socket, from }) => ({ socket, expiresAt: Math.min(from.expiresAt, latest) })),
+      sockets,
     );
     core.out.event({ type: "event", name: "allocation-restored", ...subjectOf(allocation) });
     let complete = sockets.length === snapshot.relays.length;
     for (const { socket, from } of sockets) {
       const relay = allocation.relays.get(socket.family);
-      if (relay !== undefined && !refill(core, relay, from, now)) complete = false;
+      if (relay !== undefined && !refill(core, relay, from, abrupt, now)) complete = false;
     }
-    if (!complete) core.allocations.changed(allocation);
+    if (!complete || abrupt) core.allocations.changed(allocation);
     this.#place(core, allocation, restoring, now);
   }
 
@@ -186,9 +198,25 @@ export class Restores {
   }
 }
 
+function lifetimeOf(
+  core: Core,
+  from: RelaySnapshot,
+  abrupt: boolean,
+  now: Millis,
+): { readonly expiresAt: Millis; readonly granted: Granted } {
+  const { defaultLifetimeSeconds, maxLifetimeSeconds } = core.config;
+  const latest = now + maxLifetimeSeconds * 1000;
+  const { expiresAt, lifetimeMs = defaultLifetimeSeconds * 1000, grantedUntil: until = expiresAt } = from;
+  const renewed = abrupt ? Math.min(now, until) + lifetimeMs : expiresAt;
+  const end = Math.min(Math.max(expiresAt, renewed), latest);
+  return { expiresAt: end, granted: { lifetimeMs, until: Math.min(until, end) } };
+}
+
 /** Permissions and channels go through the policy of today. False where one of them did not pass. */
-function refill(core: Core, relay: Relay, from: RelaySnapshot, now: Millis): boolean {
+function refill(core: Core, relay: Relay, from: RelaySnapshot, abrupt: boolean, now: Millis): boolean {
   const { allocation } = relay;
+  const endOf = (expiresAt: Millis, lifetimeMs: Millis): Millis =>
+    abrupt ? now + lifetimeMs : Math.min(expiresAt, now + lifetimeMs);
   const { permissionsPerAllocation, channelsPerAllocation } = core.config.limits;
   let complete = true;
   for (const { ip, expiresAt } of from.permissions) {
@@ -197,7 +225,7 @@ function refill(core: Core, relay: Relay, from: RelaySnapshot, now: Millis): boo
     const full =
       sum([...allocation.relays.values()].map(({ permissions }) => permissions.size)) >= permissionsPerAllocation;
     if (decision.allowed && !full) {
-      putPermission(core, { relay, ip, decision }, Math.min(expiresAt, now + PERMISSION_LIFETIME_MS));
+      putPermission(core, { relay, ip, decision }, endOf(expiresAt, PERMISSION_LIFETIME_MS));
     } else {
       complete = false;
     }
@@ -208,7 +236,7 @@ function refill(core: Core, relay: Relay, from: RelaySnapshot, now: Millis): boo
     const valid = core.config.rfc5766Channels ? isRfc5766ChannelNumber(number) : isChannelNumber(number);
     const full = allocation.channels.size >= channelsPerAllocation;
     if (decision.allowed && allowsPort(decision.ports, peer.port) && valid && !full) {
-      putChannel(core, relay, number, peer, decision.wireIp, Math.min(expiresAt, now + CHANNEL_LIFETIME_MS));
+      putChannel(core, relay, number, peer, decision.wireIp, endOf(expiresAt, CHANNEL_LIFETIME_MS));
     } else {
       complete = false;
     }

@@ -46,6 +46,10 @@ export interface RelaySnapshot {
   readonly local: LocalAddress;
   readonly relayed: RelayedAddress;
   readonly expiresAt: Millis;
+  /** The lifetime that the client was granted last. Absent: unknown. */
+  readonly lifetimeMs?: Millis;
+  /** When that ends. Absent: at `expiresAt`. Earlier than that: `RestoreOptions.abrupt`. */
+  readonly grantedUntil?: Millis;
   readonly permissions: readonly PermissionSnapshot[];
   readonly channels: readonly ChannelSnapshot[];
   /** Never set by the server, which counts nothing: what `Bind` is to carry on with when the allocation is restored. */
@@ -86,12 +90,15 @@ export function snapshotOf(allocation: Allocation): AllocationSnapshot {
 
 function relayOf({ channels }: Allocation, relay: Relay): RelaySnapshot {
   const { family, slot, local, relayed } = relay.socket;
+  const { granted, expiry: end } = relay;
   return {
     family,
     ...(slot === undefined ? {} : { slot }),
     local,
     relayed,
-    expiresAt: relay.expiry.at,
+    expiresAt: end.at,
+    lifetimeMs: granted.lifetimeMs,
+    ...(granted.until === end.at ? {} : { grantedUntil: granted.until }),
     permissions: [...relay.permissions.values()].map(({ ip, expiry }) => ({ ip, expiresAt: expiry.at })),
     channels: [...channels.values()]
       .filter((channel) => channel.relay === relay)

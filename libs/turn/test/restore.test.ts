@@ -70,6 +70,7 @@ describe("a snapshot", () => {
           local: created?.relayed[0],
           relayed: created?.relayed[0],
           expiresAt: lab.now + 600_000,
+          lifetimeMs: 600_000,
           permissions: [
             { ip: "9.9.9.10", expiresAt: lab.now + 300_000 },
             { ip: PEER.ip, expiresAt: lab.now + 300_000 },
@@ -275,6 +276,108 @@ describe("an allocation that is restored", () => {
     const lab = after(snapshot);
     expect(refresh(lab.client({ user: "bob" }), 0).outcome).toBe(441);
     expect(lab.server.size).toBe(1);
+  });
+});
+
+describe("an allocation of a server that ended without a word", () => {
+  /** What the client was granted last did not get into the snapshot: it has 100 s left, and the client thinks of 600. */
+  function abrupt(left: number, options: LabOptions = {}): { lab: Lab; client: LabClient; old: Lab } {
+    const { lab: old, client, snapshot } = before(options);
+    old.advance(600_000 - left);
+    const lab = new Lab({ seed: 2, ...options });
+    lab.advance(600_000 - left);
+    lab.server.restore(snapshot, lab.now, { abrupt: true });
+    lab.settle();
+    return { lab, client, old };
+  }
+
+  it("lives as if it had been renewed just now", () => {
+    const { lab, client } = abrupt(400_000);
+    lab.advance(299_999);
+    expect(lab.server.snapshot(1)?.relays[0]?.permissions).toHaveLength(2);
+    lab.advance(1);
+    expect(lab.server.snapshot(1)?.relays[0]?.permissions).toEqual([]);
+    lab.advance(299_999);
+    expect(lab.server.snapshot(1)?.relays[0]?.channels).toHaveLength(1);
+    expect(lab.server.size).toBe(1);
+    lab.advance(1);
+    expect(lab.server.size).toBe(0);
+    expect(refresh(twin(lab, client)).outcome).toBe(437);
+  });
+
+  it("lets its client refresh when that thinks that it has to", () => {
+    const { lab, client } = abrupt(100_000);
+    lab.advance(540_000);
+    expect(refresh(twin(lab, client)).outcome).toBe("success");
+    expect(stored(lab.server.snapshot(1)).relays[0]).toMatchObject({
+      expiresAt: lab.now + 600_000,
+      lifetimeMs: 600_000,
+    });
+  });
+
+  it("has what the data plane needs for as long", () => {
+    const { lab } = abrupt(100_000);
+    const upserts = lab.outputs.flatMap((output) => (output.type === "upsert" ? [output.entry] : []));
+    expect(upserts).toMatchObject([
+      { kind: "allocation", deadline: lab.now + 600_000 },
+      { kind: "channel", deadline: lab.now + 600_000 },
+    ]);
+  });
+
+  it("has the lifetime that it was granted last, not the usual one", () => {
+    const old = new Lab();
+    const client = old.client();
+    allocate(client);
+    refresh(client, 3000);
+    const snapshot = stored(old.server.snapshot(1));
+    expect(snapshot.relays[0]).toMatchObject({ lifetimeMs: 3_000_000 });
+    const lab = new Lab({ seed: 2 });
+    lab.advance(2_900_000);
+    lab.server.restore(snapshot, lab.now, { abrupt: true });
+    lab.settle();
+    expect(lab.server.snapshot(1)?.relays[0]?.expiresAt).toBe(lab.now + 3_000_000);
+  });
+
+  it("ends in the end, even if server after server ends so", () => {
+    const { lab: old, snapshot } = before();
+    const began = old.now;
+    let last = snapshot;
+    let at = 0;
+    for (const step of [300_000, 500_000, 300_000]) {
+      at += step;
+      const lab = new Lab({ seed: at });
+      lab.advance(at);
+      lab.server.restore(last, lab.now, { abrupt: true });
+      lab.settle();
+      last = stored(lab.server.snapshot(1));
+    }
+    expect(last.relays[0]).toMatchObject({ expiresAt: began + 1_200_000, grantedUntil: began + 600_000 });
+  });
+
+  it("is written as what it is now", () => {
+    const { lab } = abrupt(100_000, { config: { changes: true } });
+    expect(lab.outputs).toContainEqual({ type: "changed", allocation: 1 });
+  });
+
+  it("does not come back when it was over", () => {
+    const { lab } = abrupt(0);
+    expect(failures(lab)).toEqual(["expired"]);
+  });
+
+  it("takes the ticket that was given last, of which nothing was written", () => {
+    const old = new Lab({ config: TICKET_KEYS });
+    const client = old.client();
+    const first = allocate(client, [NO_TICKET]);
+    const snapshot = stored(old.server.snapshot(1));
+    const moved = old.client({ port: 4000 });
+    const second = refresh(moved, undefined, [attribute(Attr.MobilityTicket, ticketOf(first))]);
+    const lab = new Lab({ seed: 2, config: TICKET_KEYS });
+    lab.server.restore(snapshot, lab.now, { abrupt: true });
+    lab.settle();
+    const next = lab.client({ port: 5000 });
+    expect(refresh(next, undefined, [attribute(Attr.MobilityTicket, ticketOf(second))]).outcome).toBe("success");
+    const late = lab.client({ port: 6000 });
+    expect(refresh(late, undefined, [attribute(Attr.MobilityTicket, ticketOf(first))]).outcome).toBe(400);
   });
 });
 

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import type { FleetStore } from "@culvert/state";
+import { expect, test, vi } from "vitest";
 import { served, startFleet, startFleetRelay } from "./fleet-harness.ts";
 import { bytes, inbox, startPeer } from "./harness.ts";
 
@@ -26,4 +27,32 @@ test("a relay that starts again has its ports, its allocations and their data ba
   expect(await client.refresh()).toBe(600);
   expect(await second.metric("culvert_relay_restored_total")).toBe(1);
   expect(await second.metric("culvert_relay_slots_held")).toBe(2);
+});
+
+test.each([
+  ["without a word: as long as if its client had been granted more right before", false],
+  ["in order: as long as its client knows", true],
+])("what lives on of a relay that ended %s", async (_, inOrder) => {
+  const fleet = startFleet();
+  const first = await startFleetRelay(fleet, { identity: "relay-0", ip: IP });
+  const client = await first.connect("udp");
+  await client.allocate();
+  const written = async (store: FleetStore) => (await store.list({}, { limit: 1 })).records[0]?.record.relays[0];
+  const before = await written(first.store);
+  if (!inOrder) fleet.setConnected(first.store, false);
+  await first.service.stop();
+
+  const second = await startFleetRelay(fleet, { identity: "relay-0", ip: IP });
+  await expect.poll(() => second.metric("culvert_relay_restored_total")).toBe(1);
+  await vi.waitFor(async () => {
+    const after = await written(second.store);
+    const longer = (after?.expiresAt ?? 0) - (before?.expiresAt ?? 0);
+    if (inOrder) expect(longer).toBeLessThan(3);
+    else expect(longer).toBeGreaterThan(20);
+  });
+  expect(await written(second.store)).toMatchObject({
+    lifetimeMs: 600_000,
+    ...(inOrder ? {} : { grantedUntil: expect.closeTo(before?.expiresAt ?? 0, -2) }),
+  });
+  expect(await client.refresh()).toBe(600);
 });

@@ -27,7 +27,8 @@ export type UsageKind = (typeof USAGE_KINDS)[number];
 /**
  * What an allocation has used so far. Events may come twice, and in any order; what each says is true by itself, since its
  * counters are totals. Within an allocation the sequence grows with each event, over restarts of its relay too; holes in it
- * mean nothing. An allocation that ends with its relay has no stop: it counts as ended when it shows no interim any more.
+ * mean nothing. Of an allocation that ends with its relay another one tells the stop, with what is known of its counters, once
+ * its lifetime is over. Where no relay was left to do so it counts as ended when it shows no interim any more.
  */
 export interface UsageEvent extends UsageSubject, UsageCounters {
   readonly v: typeof USAGE_VERSION;
@@ -40,6 +41,12 @@ export interface UsageEvent extends UsageSubject, UsageCounters {
   /** Why it ended; only in a stop. */
   readonly reason?: string;
 }
+
+/**
+ * The reason of a stop that says no more than that nobody carried the allocation on for as long as it was to live. Events
+ * that were measured later prove it wrong: its relay was cut off, and came back.
+ */
+export const USAGE_LOST = "lost";
 
 /** Equal for the same event sent twice, and for no other. Fits into a header. */
 export function usageId({ allocation, sequence }: Pick<UsageEvent, "allocation" | "sequence">): string {

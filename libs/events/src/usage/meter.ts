@@ -55,6 +55,12 @@ export class UsageMeter {
     this.#metered.delete(allocation);
   }
 
+  /** An allocation ended that this relay has not metered, and nobody else does. Relays that tell the same make one event. */
+  lost(subject: UsageSubject, reason: string, at: number, counters: UsageCounters): void {
+    this.#add(subject, at);
+    this.stopped(subject.allocation, reason, at, counters);
+  }
+
   /** Another relay goes on with the allocation: no stop. A last interim tells what was used until here. */
   released(allocation: string, now: number): void {
     this.#append(allocation, "interim", now);

@@ -1,4 +1,4 @@
-import type { UsageCounters, UsageEvent } from "./event.ts";
+import { USAGE_LOST, type UsageCounters, type UsageEvent } from "./event.ts";
 
 /** What one allocation has used, as far as its events tell. */
 export interface UsageTotal extends UsageCounters {
@@ -64,10 +64,16 @@ function sameCounters(a: UsageCounters, b: UsageCounters): boolean {
   return COUNTERS.every((name) => a[name] === b[name]);
 }
 
+function stoppedBy(known: UsageTotal | undefined, { kind, reason }: UsageEvent, isLatest: boolean): string | undefined {
+  const before = known?.stopped;
+  if (kind !== "stop") return before === USAGE_LOST && isLatest ? undefined : before;
+  return reason === USAGE_LOST && !isLatest ? before : (reason ?? "unknown");
+}
+
 function merge(known: UsageTotal | undefined, event: UsageEvent, isLatest: boolean): UsageTotal {
   const most = (name: (typeof COUNTERS)[number]): number => Math.max(known?.[name] ?? 0, event[name]);
   const { allocation, tenant, user, kid, startedAt } = event;
-  const stopped = event.kind === "stop" ? (event.reason ?? "unknown") : known?.stopped;
+  const stopped = stoppedBy(known, event, isLatest);
   return {
     ...{ allocation, tenant, user, startedAt },
     ...(kid === undefined ? {} : { kid }),

@@ -4,6 +4,7 @@ import type {
   FleetTime,
   Lease,
   LeaseClaim,
+  PreviousOwner,
   RelayEntry,
   Renewal,
   RenewResult,
@@ -64,7 +65,7 @@ export class MemoryLeases {
     return {
       ok: true,
       lease: { slot: claim.slot, epoch },
-      ...(known === undefined ? {} : { previous: { identity: known.identity, instance: known.instance } }),
+      ...(known === undefined ? {} : { previous: previousOf(known) }),
     };
   }
 
@@ -187,6 +188,10 @@ export class MemoryLeases {
     this.#slots.set(name, clamped);
     return clamped;
   }
+}
+
+function previousOf({ identity, instance, released }: Slot): PreviousOwner {
+  return { identity, instance, released: released !== undefined };
 }
 
 function holderOf({ identity, instance, host, epoch }: Slot): Omit<LeaseClaim, "slot"> & { readonly epoch: number } {

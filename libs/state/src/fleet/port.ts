@@ -41,7 +41,7 @@ export type AcquireResult =
       readonly ok: true;
       readonly lease: Lease;
       /** The owner before. Absent: nobody is known to have been one. */
-      readonly previous?: { readonly identity: string; readonly instance: string };
+      readonly previous?: PreviousOwner;
     }
   | {
       readonly ok: false;
@@ -50,6 +50,13 @@ export type AcquireResult =
       /** Milliseconds until it is to be had, if nobody renews it. */
       readonly expiresInMs: number;
     };
+
+export interface PreviousOwner {
+  readonly identity: string;
+  readonly instance: string;
+  /** It gave the slot up, after its last write. Otherwise its last writes may be missing. */
+  readonly released: boolean;
+}
 
 export interface SlotState extends LeaseClaim {
   readonly epoch: number;
@@ -126,6 +133,10 @@ export interface RecordRelay {
   /** What clients and peers see. */
   readonly relayed: TransportAddress;
   readonly expiresAt: FleetTime;
+  /** Milliseconds that the client was granted last. Absent in records of programs that did not tell. */
+  readonly lifetimeMs?: number;
+  /** When that ends, where it is not `expiresAt`. */
+  readonly grantedUntil?: FleetTime;
   readonly permissions: readonly RecordPermission[];
   readonly channels: readonly RecordChannel[];
 }

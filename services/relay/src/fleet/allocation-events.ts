@@ -30,7 +30,7 @@ export class AllocationEvents {
   }
 
   observe(event: TurnEvent, turn: TurnServer): void {
-    const { router, ledger, restorer, writer, admission, onAlternate } = this.#options;
+    const { router, ledger, restorer, admission, onAlternate } = this.#options;
     switch (event.name) {
       case "allocation-created":
       case "allocation-restored":
@@ -45,11 +45,9 @@ export class AllocationEvents {
       case "allocation-deleted":
         this.#ended(event);
         break;
-      case "restore-failed": {
-        const over = restorer.failed(event.record, event.reason);
-        if (over !== undefined) writer.drop({ id: over.id, slot: over.slot });
+      case "restore-failed":
+        restorer.failed(event.record, event.reason);
         break;
-      }
       case "admission-unused":
         if (admission.takeAdmitted(event.record)) this.#dropUnused(event.record);
         break;

@@ -29,6 +29,7 @@ import { Hints } from "./hints.ts";
 import { type FleetSink, LeaseLoop } from "./lease-loop.ts";
 import { Ledger } from "./ledger.ts";
 import { openFleetMesh } from "./mesh.ts";
+import { LostUsage } from "./lost-usage.ts";
 import { Peers } from "./peers.ts";
 import { openCapacity, registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
@@ -89,6 +90,7 @@ export class FleetMember implements ControlHooks, FleetSink {
   readonly #admission: Admission;
   readonly #usage: Usage | undefined;
   readonly #rotation: NonceRotation;
+  readonly #lostUsage: LostUsage | undefined;
   readonly #addresses: AddressesHere;
   readonly #fleetRelays: FleetRelays;
   readonly #foreignPorts: ForeignPorts;
@@ -138,7 +140,15 @@ export class FleetMember implements ControlHooks, FleetSink {
       holds: (slot) => slots.has(slot),
       peerOf: (identity) => this.peers.idOf(identity),
     });
-    this.writer = new Writer({ ...shared, loop, ledger, epochOf, holds: (slot) => slots.has(slot), onStale });
+    this.writer = new Writer({
+      ...shared,
+      loop,
+      ledger,
+      epochOf,
+      holds: (slot) => slots.has(slot),
+      onStale,
+      restoring: () => slots.restoring > 0,
+    });
     const foreignListeners = new ForeignListeners({ ...shared, listeners: options.listeners, loop });
     this.restorer = new Restorer({
       ...shared,
@@ -154,6 +164,11 @@ export class FleetMember implements ControlHooks, FleetSink {
     });
     const limiter = new SourceLimiter(fleet.lookups, random);
     this.router = new Router({
+      onOver: (record) => {
+        this.writer.drop({ id: record.id, slot: record.slot });
+        this.#lostUsage?.over(record, "revoked");
+      },
+      onFailed: (record) => this.#lostUsage?.failed(record),
       ...shared,
       dataPlane,
       peers: this.peers,
@@ -208,7 +223,19 @@ export class FleetMember implements ControlHooks, FleetSink {
     });
     const { identity } = self;
     const intervalMs = fleet.usage.interval * 1000;
-    this.#usage = log === undefined ? undefined : new Usage({ log, identity, intervalMs, ledger, time });
+    if (log !== undefined) {
+      const usage = new Usage({ log, identity, intervalMs, ledger, time });
+      this.#usage = usage;
+      this.#lostUsage = new LostUsage({
+        ...shared,
+        usage,
+        identity,
+        intervalMs,
+        relays: () => this.peers.all,
+        holds: (slot) => slots.has(slot),
+        lives: (record) => ledger.find(record) !== undefined,
+      });
+    }
     this.#allocationEvents = new AllocationEvents({
       ...shared,
       ledger,
@@ -263,6 +290,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#hints.follow((slots) => this.#slotsMoved(slots));
   }
 
+    this.#lostUsage?.follow();
   /** "ok", or what this relay waits for before it can serve. */
   readiness(): string {
     const { store } = this.#options;
@@ -344,6 +372,7 @@ export class FleetMember implements ControlHooks, FleetSink {
   }
 
   beat(leaving = false): void {
+    this.#lostUsage?.stop();
     const { self, time } = this.#options;
     const { identity, instance } = self;
     const { reachesStore } = this.leases;

@@ -48,15 +48,30 @@ export function recordOf(
     transaction: snapshot.transaction,
     ...(ticket === undefined ? {} : { ticketNumber: ticket }),
     ...(movingTo === undefined || moving?.frontend !== listener.frontend ? {} : { movingTo: movingTo.remote }),
-    relays: snapshot.relays.map(({ family, local, relayed, expiresAt, permissions, channels }) => ({
+    relays: snapshot.relays.map(({ family, local, relayed, permissions, channels, ...relay }) => ({
       family,
       local,
       relayed,
-      expiresAt: at(expiresAt),
+      ...lifetimeOf(relay, at),
       permissions: permissions.map((permission) => ({ ip: permission.ip, expiresAt: at(permission.expiresAt) })),
       channels: channels.map(({ number, peer, expiresAt: until }) => ({ number, peer, expiresAt: at(until) })),
     })),
     counters,
+  };
+}
+
+interface Lifetime {
+  readonly expiresAt: number;
+  readonly lifetimeMs?: number;
+  readonly grantedUntil?: number;
+}
+
+/** Deadlines on another clock. */
+function lifetimeOf({ expiresAt, lifetimeMs, grantedUntil }: Lifetime, at: (time: number) => number): Lifetime {
+  return {
+    expiresAt: at(expiresAt),
+    ...(lifetimeMs === undefined ? {} : { lifetimeMs }),
+    ...(grantedUntil === undefined ? {} : { grantedUntil: at(grantedUntil) }),
   };
 }
 
@@ -97,12 +112,12 @@ export function snapshotOf(
     createdAt: at(record.createdAt),
     transaction: record.transaction ?? NO_TRANSACTION,
     ...(record.ticketNumber === undefined ? {} : { ticket: record.ticketNumber }),
-    relays: record.relays.map(({ family, local, relayed, expiresAt, permissions, channels }, index) => ({
+    relays: record.relays.map(({ family, local, relayed, permissions, channels, ...relay }, index) => ({
       family,
       slot: record.slots[index],
       local,
       relayed,
-      expiresAt: at(expiresAt),
+      ...lifetimeOf(relay, at),
       permissions: permissions.map(({ ip, expiresAt: until }) => ({ ip, expiresAt: at(until) })),
       channels: channels.map(({ number, peer, expiresAt: until }) => ({ number, peer, expiresAt: at(until) })),
       // What both relayed addresses carried is told as one sum.

@@ -22,6 +22,10 @@ export interface RestorerOptions {
   readonly openListener: (record: AllocationRecord) => Promise<FleetListener | undefined>;
   /** All records of the slot were read. */
   readonly onRead: (slot: string) => void;
+  /** The allocation is over: its credential is good no more. */
+  readonly onOver: (record: AllocationRecord) => void;
+  /** It could not be restored, or not yet; its record stays. */
+  readonly onFailed: (record: AllocationRecord) => void;
 }
 
 export interface RestoreCounters {
@@ -31,6 +35,11 @@ export interface RestoreCounters {
   seconds: number;
 }
 
+interface Found {
+  readonly record: AllocationRecord;
+  readonly abrupt: boolean;
+}
+
 /** Carries on with what lives in the slots that this relay takes. */
 export class Restorer {
   readonly counters: RestoreCounters = { restored: 0, failed: new Map(), seconds: 0 };
@@ -38,15 +47,19 @@ export class Restorer {
   /** Records by id, while they are being restored: what to do about those that fail. */
   readonly #underWay = new Map<string, AllocationRecord>();
   /** Records of a dual-stack allocation whose other slot is not held yet. */
-  readonly #waiting = new Map<string, AllocationRecord>();
+  readonly #waiting = new Map<string, Found>();
   #stopped = false;
 
   constructor(options: RestorerOptions) {
     this.#options = options;
   }
 
-  /** Reads the slot's records, and asks again where the store does not answer, as long as the slot is held. */
-  async restore(slot: string, lease: LeaseNumber): Promise<void> {
+  /**
+   * Reads the slot's records, and asks again where the store does not answer, as long as the slot is held.
+   *
+   * @param abrupt whether the owner before ended without a word
+   */
+  async restore(slot: string, lease: LeaseNumber, abrupt: boolean): Promise<void> {
     const { store, slots, logger, onRead } = this.#options;
     const began = performance.now();
     const holds = (): boolean => !this.#stopped && slots.leaseOf(slot) === lease;
@@ -56,7 +69,7 @@ export class Restorer {
         for await (const page of store.recordsOf(slot)) {
           if (!holds()) return;
           read += page.length;
-          await this.#startAll(page);
+          await this.#startAll(page.map((record) => ({ record, abrupt })));
         }
         this.#startAll([...this.#waiting.values()]);
         this.counters.seconds = (performance.now() - began) / 1000;
@@ -75,40 +88,44 @@ export class Restorer {
     this.#underWay.delete(record);
   }
 
-  /** Returns the record, if the failure says that the allocation is over. */
-  failed(id: string, reason: RestoreFailure): AllocationRecord | undefined {
+  failed(id: string, reason: RestoreFailure): void {
+    const { onOver, onFailed } = this.#options;
     this.counters.failed.set(reason, (this.counters.failed.get(reason) ?? 0) + 1);
     const record = this.#underWay.get(id);
     this.#underWay.delete(id);
-    return reason === "revoked" ? record : undefined;
+    if (record === undefined) return;
+    if (reason === "revoked") onOver(record);
+    else onFailed(record);
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  async #startAll(records: readonly AllocationRecord[]): Promise<void> {
+  async #startAll(all: readonly Found[]): Promise<void> {
     const { frontends, loop, slots, time } = this.#options;
-    for (const record of records) {
+    for (const { record } of all) {
       if (frontends.find(record.transport, record.frontend, record.listener) === undefined) {
         await this.#options.openListener(record);
       }
     }
     loop.run((turn, now) => {
-      for (const record of records) {
+      for (const found of all) {
+        const { record, abrupt } = found;
         if (turn.find(record.id) !== undefined || this.#underWay.has(record.id)) continue;
         if (!record.slots.every((slot) => slots.has(slot))) {
-          this.#waiting.set(record.id, record);
+          this.#waiting.set(record.id, found);
+          this.#options.onFailed(record);
           continue;
         }
         this.#waiting.delete(record.id);
+        this.#underWay.set(record.id, record);
         const snapshot = snapshotOf(record, { frontends, offset: time.offset });
         if (snapshot === undefined) {
           this.failed(record.id, "unknown-listener");
           continue;
         }
-        this.#underWay.set(record.id, record);
-        turn.restore(snapshot, now);
+        turn.restore(snapshot, now, { abrupt });
       }
     });
   }

@@ -95,7 +95,7 @@ export class SlotEvents implements SlotSink {
     this.tell();
     router.forgetSlots([slot]);
     tellOthers([slot]);
-    void restorer.restore(slot, lease);
+    void restorer.restore(slot, lease, previous?.released !== true);
   }
 
   lost({ slot, lease, reason }: KeeperOutput & { readonly type: "lost" }): void {

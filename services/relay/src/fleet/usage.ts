@@ -1,4 +1,5 @@
 import { type UsageLog, UsageMeter } from "@culvert/events";
+import type { AllocationRecord } from "@culvert/state";
 import type { TurnEvent } from "@culvert/turn";
 import type { FleetTime } from "./fleet-time.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
@@ -45,6 +46,12 @@ export class Usage {
     const now = this.#options.time.now();
     if (reason === "fenced" || reason === "handed-over") this.#meter.released(record, now);
     else this.#meter.stopped(record, reason, now);
+  }
+
+  /** An allocation that lives nowhere ended. */
+  lost({ id, tenant, user, kid, createdAt, counters }: AllocationRecord, reason: string, at: number): void {
+    const subject = { allocation: id, tenant, user, startedAt: createdAt, ...(kid === undefined ? {} : { kid }) };
+    this.#meter.lost(subject, reason, at, counters);
   }
 
   /** Tells for all that lives what it carried until here: the process ends, they go on elsewhere. */

@@ -8,6 +8,10 @@ import type { Ledger } from "./ledger.ts";
 import { recordOf } from "./records.ts";
 import { Timer } from "./timer.ts";
 
+/** How long writes stand back behind a restore at most, and how often they look whether it is over, in ms. */
+const STAND_BACK_MS = 5_000;
+const LOOK_MS = 25;
+
 /** What is left of an allocation that ended. */
 interface Gone {
   readonly id: string;
@@ -27,6 +31,8 @@ export interface WriterOptions {
   readonly holds: (slot: string) => boolean;
   /** The store knows of a newer owner. */
   readonly onStale: (slot: string) => void;
+  /** Whether allocations are being restored: until they are, there is no time for writes. */
+  readonly restoring: () => boolean;
 }
 
 export interface WriterCounters {
@@ -45,6 +51,7 @@ export class Writer {
   readonly #results: Record<WriteResult, number> = { written: 0, stale: 0, unleased: 0, superseded: 0 };
   #flushes = 0;
   #failed = 0;
+  #stoodBackSince: number | undefined;
   /** Deletions of what never had a number here. */
   #lastKey = 0;
 
@@ -111,6 +118,10 @@ export class Writer {
 
   async #flush(hurry: boolean): Promise<void> {
     const { time, store, logger } = this.#options;
+    if (!hurry && this.#standsBack(time.clock())) {
+      this.#timer.set(time.clock() + LOOK_MS);
+      return;
+    }
     const changes = this.#queue.take(time.clock(), { hurry });
     if (changes.length === 0) {
       if (hurry) await new Promise((resolve) => setImmediate(resolve));
@@ -141,6 +152,15 @@ export class Writer {
       logger.debug({ err: error, writes: writes.length }, "write-behind waits for the store");
     }
     this.#schedule();
+  }
+
+  #standsBack(now: number): boolean {
+    if (!this.#options.restoring()) {
+      this.#stoodBackSince = undefined;
+      return false;
+    }
+    this.#stoodBackSince ??= now;
+    return now - this.#stoodBackSince < STAND_BACK_MS;
   }
 
   #put(snapshot: Parameters<typeof recordOf>[0] | undefined, allocation: number): FleetWrite | undefined {

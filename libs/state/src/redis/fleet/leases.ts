@@ -26,14 +26,15 @@ export class RedisLeases {
   }
 
   async acquire(claim: LeaseClaim, rule: AcquireRule, ttlMs: number): Promise<AcquireResult> {
-    const { slot, identity, instance, host } = claim;
-    const words = [slot, identity, instance, host, rule, Math.round(ttlMs)];
+    const words = [claim.slot, claim.identity, claim.instance, claim.host, rule, Math.round(ttlMs)];
     const [ok, value, ...holder] = list(await this.#link.run(FLEET_SCRIPTS.acquire, ...words));
     const known = holder.length > 0;
     if (integer(ok) === 1) {
-      const lease = { slot, epoch: integer(value) };
+      const lease = { slot: claim.slot, epoch: integer(value) };
       if (!known) return { ok: true, lease };
-      return { ok: true, lease, previous: { identity: text(holder[0]), instance: text(holder[1]) } };
+      const [identity, instance, released] = holder;
+      const previous = { identity: text(identity), instance: text(instance), released: integer(released) === 1 };
+      return { ok: true, lease, previous };
     }
     const expiresInMs = integer(value);
     if (!known) return { ok: false, expiresInMs };

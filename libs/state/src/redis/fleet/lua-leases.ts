@@ -72,7 +72,7 @@ local function guard(slot, epoch)
 end
 `;
 
-/** slot, identity, instance, host, rule, ttl -> 1, epoch, previous identity and instance; or 0, wait, holder. */
+/** slot, identity, instance, host, rule, ttl -> 1, epoch, previous identity, instance and whether it released; or 0, wait, holder. */
 export const ACQUIRE = `
 local slot, identity, instance, host, rule, ttl = unpack(ARGV)
 ttl = tonumber(ttl)
@@ -92,7 +92,7 @@ end
 local epoch = math.max(x and x.epoch + 1 or 0, now)
 holdSlot(slot, identity, instance, host, epoch, ttl)
 if not x then return { 1, epoch } end
-return { 1, epoch, x.identity, x.instance }
+return { 1, epoch, x.identity, x.instance, x.released and 1 or 0 }
 `;
 
 /** ttl, identity, instance, host, startedAt, entry, then slot, epoch, lapsed ('1') each -> now, generation, lost, reasserted. */
