@@ -28,8 +28,8 @@ import { Frontends } from "./frontends.ts";
 import { Hints } from "./hints.ts";
 import { type FleetSink, LeaseLoop } from "./lease-loop.ts";
 import { Ledger } from "./ledger.ts";
-import { openFleetMesh } from "./mesh.ts";
 import { LostUsage } from "./lost-usage.ts";
+import { openFleetMesh } from "./mesh.ts";
 import { Peers } from "./peers.ts";
 import { openCapacity, registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
@@ -89,8 +89,8 @@ export class FleetMember implements ControlHooks, FleetSink {
   readonly #frontends: Frontends = new Frontends();
   readonly #admission: Admission;
   readonly #usage: Usage | undefined;
-  readonly #rotation: NonceRotation;
   readonly #lostUsage: LostUsage | undefined;
+  readonly #rotation: NonceRotation;
   readonly #addresses: AddressesHere;
   readonly #fleetRelays: FleetRelays;
   readonly #foreignPorts: ForeignPorts;
@@ -161,14 +161,14 @@ export class FleetMember implements ControlHooks, FleetSink {
         // The others learn how much room there is.
         this.announce();
       },
-    });
-    const limiter = new SourceLimiter(fleet.lookups, random);
-    this.router = new Router({
       onOver: (record) => {
         this.writer.drop({ id: record.id, slot: record.slot });
         this.#lostUsage?.over(record, "revoked");
       },
       onFailed: (record) => this.#lostUsage?.failed(record),
+    });
+    const limiter = new SourceLimiter(fleet.lookups, random);
+    this.router = new Router({
       ...shared,
       dataPlane,
       peers: this.peers,
@@ -288,9 +288,9 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#rotation.follow((keys) => loop.run((turn) => turn.setNonceKeys(keys)));
     this.#unwatch = store.onHealthChange(({ up }) => up && this.writer.hurry());
     this.#hints.follow((slots) => this.#slotsMoved(slots));
+    this.#lostUsage?.follow();
   }
 
-    this.#lostUsage?.follow();
   /** "ok", or what this relay waits for before it can serve. */
   readiness(): string {
     const { store } = this.#options;
@@ -358,6 +358,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#addresses.stop();
     this.#fleetRelays.stop();
     this.#hints.stop();
+    this.#lostUsage?.stop();
     this.#unwatch?.();
     this.#rotation.stop();
     this.restorer.stop();
@@ -372,7 +373,6 @@ export class FleetMember implements ControlHooks, FleetSink {
   }
 
   beat(leaving = false): void {
-    this.#lostUsage?.stop();
     const { self, time } = this.#options;
     const { identity, instance } = self;
     const { reachesStore } = this.leases;
