@@ -53,6 +53,13 @@ chaos: ## Break a fleet on purpose: each fault's figures against their limits (O
 	@node_modules/.bin/tsc -b
 	@exec $(TSX) e2e/chaos/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: cluster-test
+cluster-test: ## A real Kubernetes cluster on this machine, and every user's path in it (ONLY=hostNetwork,...)
+	@scripts/prepare cluster
+	@scripts/build-native
+	@node_modules/.bin/tsc -b
+	@exec e2e/cluster/sandbox $(TSX) e2e/cluster/run.ts $(if $(ONLY),--only $(ONLY))
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, the TURN server and the native data plane (ONLY=target, SECONDS_PER_TARGET=60)
 	@scripts/prepare fuzz

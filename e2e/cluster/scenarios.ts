@@ -1,0 +1,60 @@
+import { eventually } from "../support/eventually.ts";
+import { CULVERT_TAGS, IMAGES, TAG } from "./images/names.ts";
+import type { KubeObject } from "./machine/api.ts";
+import { NODE_NETWORK } from "./machine/network.ts";
+import type { Scenario } from "./steps/step.ts";
+
+const PRE_STOP_SECONDS = 2;
+const ADDRESS_MS = 30_000;
+
+/** What a cluster without a registry and without a way to the world takes. */
+const HERE = {
+  image: { repository: IMAGES.culvert, tag: CULVERT_TAGS.first, pullPolicy: "Never" },
+  redis: { image: { repository: IMAGES.redis, tag: TAG, pullPolicy: "Never" } },
+  nats: { image: { repository: IMAGES.nats, tag: TAG, pullPolicy: "Never" } },
+  credential: { service: { type: "LoadBalancer" } },
+} as const;
+
+/** Peers are on the switch of the site: a private network. */
+const RELAY = { peers: { allow: [NODE_NETWORK] }, preStopSeconds: PRE_STOP_SECONDS } as const;
+
+interface Service extends KubeObject {
+  readonly status: { readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] } };
+}
+
+/** A relay a node, at the node's address, which the node's annotation tells. */
+const hostNetwork: Scenario = {
+  name: "hostNetwork",
+  podSecurity: "privileged",
+  preStopSeconds: PRE_STOP_SECONDS,
+  values: { ...HERE, relay: { ...RELAY, mode: "hostNetwork" } },
+  async prepare({ nodes, kubectl }) {
+    for (const { name, ip } of nodes) {
+      await kubectl(["annotate", "node", name, "--overwrite", `culvert.io/external-address=${ip}`]);
+    }
+  },
+  async relayIp(cluster, names, index) {
+    const pods = await cluster.pods(names.namespace, names.selector("relay"));
+    const ip = pods.find(({ metadata }) => metadata.name === `${names.component("relay")}-${index}`)?.status.hostIP;
+    if (ip === undefined) throw new Error(`relay ${index} is on no node`);
+    return ip;
+  },
+};
+
+/** Relays on the pod network, each behind a load balancer's address of its own. */
+const loadBalancer: Scenario = {
+  name: "loadBalancer",
+  podSecurity: "restricted",
+  preStopSeconds: PRE_STOP_SECONDS,
+  values: { ...HERE, relay: { ...RELAY, mode: "loadBalancer" }, stun: { mode: "cluster" } },
+  relayIp(cluster, names, index) {
+    const path = `/api/v1/namespaces/${names.namespace}/services/${names.component("relay")}-${index}`;
+    return eventually(
+      `relay ${index} has a load balancer's address`,
+      async () => (await cluster.api.get<Service>(path)).status.loadBalancer?.ingress?.[0]?.ip,
+      ADDRESS_MS,
+    );
+  },
+};
+
+export const SCENARIOS: readonly Scenario[] = [hostNetwork, loadBalancer];
