@@ -59,9 +59,9 @@ export interface MemberOptions {
   readonly draining: () => boolean;
   /** Told where the other relays of the fleet relay. */
   readonly onFleetRelays: (relays: readonly FleetRelay[]) => void;
-}
   /** Told of each slot whose records were read, and how long that took. */
   readonly onRestored: (seconds: number) => void;
+}
 
 export interface MemberCounters {
   readonly slots: SlotCounters;
@@ -157,6 +157,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       openListener: (record) => foreignListeners.open(record),
       onRead: (slot) => {
         slots.mark(slot, { restored: true });
+        options.onRestored(this.restorer.counters.seconds);
         this.#slotEvents.tell();
         // The others learn how much room there is.
         this.announce();
@@ -172,7 +173,6 @@ export class FleetMember implements ControlHooks, FleetSink {
       ...shared,
       dataPlane,
       peers: this.peers,
-        options.onRestored(this.restorer.counters.seconds);
       crypto,
       identity: self.identity,
       ticketKeys: () => fleetKeys(crypto, fleet.secrets, "ticket"),
@@ -182,6 +182,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     });
     const { writer, restorer, router } = this;
     this.#slotEvents = new SlotEvents({
+      identity: self.identity,
       slots,
       ledger,
       writer,
@@ -197,7 +198,6 @@ export class FleetMember implements ControlHooks, FleetSink {
       release: (slot) => this.leases.release(slot),
       tellOthers: (moved) => this.#hints.publish(moved),
     });
-      identity: self.identity,
     this.leases = new LeaseLoop({
       store,
       self,
@@ -305,6 +305,11 @@ export class FleetMember implements ControlHooks, FleetSink {
     return this.slots.live;
   }
 
+  /** Allocations that there is room for. */
+  get capacity(): number {
+    return openCapacity(this.#options.config, this.slots);
+  }
+
   get offsetSeconds(): number {
     return this.#options.time.offset / 1000;
   }
@@ -333,11 +338,6 @@ export class FleetMember implements ControlHooks, FleetSink {
       .then((answer) => this.#loop?.run((turn, now) => turn.handleAnswer(id, answer, now)));
     return true;
   }
-  /** Allocations that there is room for. */
-  get capacity(): number {
-    return openCapacity(this.#options.config, this.slots);
-  }
-
 
   changed(allocation: number): void {
     this.writer.changed(allocation);
