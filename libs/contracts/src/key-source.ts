@@ -1,7 +1,19 @@
-import { firstSnapshot, type KeySink, type KeySource, type KeyWatch } from "@culvert/credentials";
-import type { ClientReadableStream } from "@grpc/grpc-js";
+import { firstSnapshot, type KeyChange, type KeySink, type KeySource, type KeyWatch } from "@culvert/credentials";
+import {
+  type Entry,
+  endSpan,
+  enterSpan,
+  expandContext,
+  NOT_TRACED,
+  type SpanSpec,
+  type Tracing,
+  within,
+} from "@culvert/tracing";
+import { type ClientReadableStream, status } from "@grpc/grpc-js";
+import { SpanKind } from "@opentelemetry/api";
 import { KeyServiceClient, type WatchKeysResponse } from "./generated/culvert/credential/v1/keys.ts";
 import { fromWatchKeysResponse } from "./mappers.ts";
+import { endCall, rpcSpan, tracedMetadata } from "./tracing.ts";
 import { bearerMetadata, type ClientCredentials, channelCredentials, KEEPALIVE } from "./transport.ts";
 
 /** The part of a pino logger that is used here. */
@@ -23,9 +35,17 @@ export interface KeySourceOptions {
   readonly snapshotTimeoutMs?: number;
   /** Uniform in [0, 1), spreads the attempts of a fleet. `Math.random` unless told. */
   readonly random?: () => number;
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing;
 }
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+const METHOD = "culvert.credential.v1.KeyService/WatchKeys";
+/** Until the snapshot is there; the stream lives on. */
+const WATCH: SpanSpec = rpcSpan(METHOD, SpanKind.CLIENT);
+/** Of a change that is part of a trace. */
+const RECEIVE: SpanSpec = { ...rpcSpan(METHOD, SpanKind.CONSUMER), name: `receive ${METHOD}` };
 
 /**
  * The signing keys of a credential service (`KeyService.WatchKeys`). A watch reconnects without end, with backoff and
@@ -40,6 +60,7 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
   const { target, watcher, logger } = options;
   const { minMs, maxMs } = options.backoff ?? { minMs: 200, maxMs: 5_000 };
   const random = options.random ?? Math.random;
+  const tracing = options.tracing ?? NOT_TRACED;
   const first = firstSnapshot();
   let closed = false;
   let current = false;
@@ -47,16 +68,34 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
   let retry: NodeJS.Timeout | undefined;
   let drop: () => void = () => {};
 
+  const tell = (change: KeyChange, at: bigint): void => {
+    const entry = change.trace === undefined ? undefined : enterSpan(tracing, RECEIVE, expandContext(change.trace));
+    if (entry === undefined) {
+      sink.onChange(change, at);
+      return;
+    }
+    try {
+      within(entry.context, () => sink.onChange(change, at));
+    } finally {
+      endSpan(entry.span);
+    }
+  };
+
   const attempt = (): void => {
     const client = new KeyServiceClient(target, channelCredentials(options.credentials?.tls), {
       ...KEEPALIVE,
       "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
       "grpc.use_local_subchannel_pool": 1,
     });
+    let watching: Entry | undefined = enterSpan(tracing, WATCH);
     const stream: ClientReadableStream<WatchKeysResponse> = client.watchKeys(
       { watcher },
-      bearerMetadata(options.credentials?.token),
+      tracedMetadata(bearerMetadata(options.credentials?.token), watching?.context),
     );
+    const watched = (code: status, details = ""): void => {
+      endCall(watching, code, details);
+      watching = undefined;
+    };
     let revision: bigint | undefined;
     let over = false;
     const overdue = setTimeout(() => lost("no snapshot in time"), options.snapshotTimeoutMs ?? 10_000);
@@ -64,12 +103,14 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
     drop = () => {
       over = true;
       current = false;
+      watched(status.CANCELLED, "the watch was closed");
       clearTimeout(overdue);
       stream.cancel();
       client.close();
     };
     const lost = (reason: string): void => {
       if (over) return;
+      watched(status.UNAVAILABLE, reason);
       drop();
       const delay = Math.min(maxMs, minMs * 2 ** Math.min(failures, 16)) * (0.5 + random() / 2);
       failures += 1;
@@ -80,6 +121,7 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
       const update = fromWatchKeysResponse(message);
       if (update !== undefined && "snapshot" in update) {
         clearTimeout(overdue);
+        watched(status.OK);
         current = true;
         failures = 0;
         revision = update.revision;
@@ -96,7 +138,7 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
         return;
       }
       revision = message.revision;
-      if (update !== undefined) sink.onChange(update.change, update.revision);
+      if (update !== undefined) tell(update.change, update.revision);
     };
 
     stream.on("data", (message: WatchKeysResponse) => {

@@ -98,7 +98,7 @@ function toWireChange(change: KeyChange): WatchKeysResponse["change"] {
 export function toWatchKeysResponse(update: KeyUpdate): WatchKeysResponse {
   const change: WatchKeysResponse["change"] =
     "snapshot" in update ? { $case: "snapshot", value: toWireSnapshot(update.snapshot) } : toWireChange(update.change);
-  return { revision: update.revision, change };
+  return { revision: update.revision, change, trace: "change" in update ? (update.change.trace ?? "") : "" };
 }
 
 /**
@@ -109,6 +109,7 @@ export function toWatchKeysResponse(update: KeyUpdate): WatchKeysResponse {
  */
 export function fromWatchKeysResponse(message: WatchKeysResponse): KeyUpdate | undefined {
   const { revision, change } = message;
+  const traced = message.trace === "" ? {} : { trace: message.trace };
   switch (change?.$case) {
     case "snapshot": {
       const keys = change.value.keys.map(fromWireKey);
@@ -116,11 +117,13 @@ export function fromWatchKeysResponse(message: WatchKeysResponse): KeyUpdate | u
       return { revision, snapshot: { keys, revocations } };
     }
     case "keyChanged":
-      return { revision, change: { type: "key-changed", key: fromWireKey(change.value) } };
-    case "keyRemoved":
-      return { revision, change: { type: "key-removed", tenant: change.value.tenant, kid: change.value.kid } };
+      return { revision, change: { type: "key-changed", key: fromWireKey(change.value), ...traced } };
+    case "keyRemoved": {
+      const { tenant, kid } = change.value;
+      return { revision, change: { type: "key-removed", tenant, kid, ...traced } };
+    }
     case "revoked":
-      return { revision, change: { type: "revoked", revocation: fromWireRevocation(change.value) } };
+      return { revision, change: { type: "revoked", revocation: fromWireRevocation(change.value), ...traced } };
     default:
       return undefined;
   }

@@ -114,7 +114,7 @@ it.each([
 it("steps over a kind of change that it does not know", async () => {
   const { port } = await serve((call) => {
     tell(call, snapshot(1n, "a"));
-    call.write({ revision: 2n, change: undefined });
+    call.write({ revision: 2n, change: undefined, trace: "" });
     tell(call, added(3n, "b"));
   });
   const { told, lost } = follow(port);

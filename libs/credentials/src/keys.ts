@@ -40,10 +40,14 @@ export interface KeySnapshot {
 }
 
 /** One change of what a verifier has to know. Applying one twice is the same as applying it once. */
-export type KeyChange =
+export type KeyChange = (
   | { readonly type: "key-changed"; readonly key: SigningKey }
   | { readonly type: "key-removed"; readonly tenant: string; readonly kid: string }
-  | { readonly type: "revoked"; readonly revocation: Revocation };
+  | { readonly type: "revoked"; readonly revocation: Revocation }
+) & {
+  /** Names what the change is part of, for who traces. It changes nothing. */
+  readonly trace?: string;
+};
 
 /**
  * What a source of keys tells, in order: a snapshot first, which replaces all that was known, then changes whose revisions

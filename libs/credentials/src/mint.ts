@@ -67,7 +67,7 @@ export function mintRest(
 }
 
 /**
- * Mints `<unix-expiry>:<kid>:<base64url claims>`.
+ * Mints `<unix-expiry>:<kid>:<base64url claims>`. The trace is left out where there is no room for it.
  *
  * @param input.expiresAt seconds since the Unix epoch
  * @throws CredentialError when a claim is not valid, or when they do not fit the 508 bytes of a USERNAME
@@ -86,7 +86,11 @@ export function mintCredential(
       `tenant: key ${input.key.kid} signs for tenant ${input.key.tenant} only`,
     );
   }
-  const username = `${input.expiresAt}:${input.key.kid}:${encodeClaims(checked.claims)}`;
+  const { trace: _, ...needed } = checked.claims;
+  const usernameOf = (claims: CredentialClaims): string =>
+    `${input.expiresAt}:${input.key.kid}:${encodeClaims(claims)}`;
+  const whole = usernameOf(checked.claims);
+  const username = utf8Length(whole) > MAX_USERNAME_BYTES ? usernameOf(needed) : whole;
   checkLength(username, "use a shorter user or fewer peerCidrs");
   return { username, password: mintedPassword(input.key.secret, username, crypto) };
 }

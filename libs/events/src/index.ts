@@ -26,6 +26,7 @@ export {
   subjectToken,
   tokenText,
 } from "./subject.ts";
+export { tracedBus } from "./traced.ts";
 export { untilUp } from "./until-up.ts";
 export {
   decodeUsageEvent,

@@ -1,4 +1,5 @@
 import type { KeyChange, KeyUpdate, Revocation, SigningKey } from "@culvert/credentials";
+import { compactTrace } from "@culvert/tracing";
 import type { ApiToken, CredentialStore, StoredKey, Tenant } from "./credential-store.ts";
 
 /** A `CredentialStore` that lives and dies with the process. */
@@ -13,7 +14,9 @@ export function createMemoryCredentialStore(): CredentialStore {
 
   const tell = (change: KeyChange): void => {
     revision += 1n;
-    for (const listener of [...listeners]) listener({ revision, change });
+    const trace = compactTrace();
+    const told = trace === undefined ? change : { ...change, trace };
+    for (const listener of [...listeners]) listener({ revision, change: told });
   };
   const putKey = (key: StoredKey): void => {
     keys.set(key.kid, key);

@@ -1,5 +1,13 @@
 import { Buffer } from "node:buffer";
-import { type Context, context, isSpanContextValid, type SpanContext, TraceFlags, trace } from "@opentelemetry/api";
+import {
+  type Context,
+  context,
+  isSpanContextValid,
+  ROOT_CONTEXT,
+  type SpanContext,
+  TraceFlags,
+  trace,
+} from "@opentelemetry/api";
 
 /**
  * What is active in 24 bytes, 32 characters of base64url: trace id, span id. Undefined where it is not sampled, so that
@@ -21,4 +29,10 @@ export function expandTrace(text: string): SpanContext | undefined {
     isRemote: true,
   };
   return isSpanContextValid(span) ? span : undefined;
+}
+
+/** The context that {@link compactTrace} wrote; nothing but that is in it. */
+export function expandContext(text: string | undefined): Context {
+  const span = text === undefined ? undefined : expandTrace(text);
+  return span === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, span);
 }

@@ -1,4 +1,4 @@
-export { compactTrace, expandTrace } from "./compact.ts";
+export { compactTrace, expandContext, expandTrace } from "./compact.ts";
 export { traceContext, traceHeaders } from "./headers.ts";
 export { traceFields } from "./log-fields.ts";
 export {

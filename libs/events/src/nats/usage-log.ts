@@ -1,3 +1,4 @@
+import { inSpan, traceHeaders, within } from "@culvert/tracing";
 import {
   AckPolicy,
   type ConsumerMessages,
@@ -11,8 +12,10 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
-import { type NatsConnection, nanos } from "@nats-io/transport-node";
+import { headers as createHeaders, type MsgHdrs, type NatsConnection, nanos } from "@nats-io/transport-node";
+import { type Context, context, SpanKind } from "@opentelemetry/api";
 import { subjectToken } from "../subject.ts";
+import { spanOf } from "../traced.ts";
 import { decodeUsageEvent, encodeUsageEvent, type UsageEvent, usageId } from "../usage/event.ts";
 import { assertName } from "../usage/name.ts";
 import { UsageOutbox } from "../usage/outbox.ts";
@@ -57,6 +60,8 @@ class NatsUsageLog implements UsageLog {
   readonly #errorListeners = new Set<(error: unknown) => void>();
   readonly #empty = new Set<() => void>();
   readonly #stopListening: () => void;
+  /** What the events are part of that are being traced. */
+  readonly #traces = new WeakMap<UsageEvent, Context>();
   /** The connection that is known to have the stream, and its client. */
   #ready: { readonly connection: NatsConnection; readonly client: JetStreamClient } | undefined;
   #preparing: Promise<JetStreamClient | undefined> | undefined;
@@ -84,6 +89,7 @@ class NatsUsageLog implements UsageLog {
       return;
     }
     this.#outbox.add(event);
+    if (traceHeaders() !== undefined) this.#traces.set(event, context.active());
     this.#pump();
   }
 
@@ -155,11 +161,18 @@ class NatsUsageLog implements UsageLog {
 
   async #store(client: JetStreamClient, event: UsageEvent): Promise<void> {
     try {
-      await client.publish(subjectOf(event.tenant), encodeUsageEvent(event), {
-        msgID: usageId(event),
-        expect: { streamName: USAGE_STREAM },
-        timeout: ACK_MS,
-      });
+      const subject = subjectOf(event.tenant);
+      // Whoever had an event stored before is no cause of this one.
+      await within(this.#traces.get(event), () =>
+        inSpan(spanOf("send", subject, SpanKind.PRODUCER), () =>
+          client.publish(subject, encodeUsageEvent(event), {
+            msgID: usageId(event),
+            expect: { streamName: USAGE_STREAM },
+            timeout: ACK_MS,
+            ...tracedBlock(),
+          }),
+        ),
+      );
     } catch (error) {
       this.#outbox.putBack(event);
       this.#failed(error);
@@ -240,6 +253,15 @@ class NatsUsageLog implements UsageLog {
   #report(error: unknown): void {
     for (const listener of [...this.#errorListeners]) listener(error);
   }
+}
+
+/** The header block that has the context of what is being traced. The id of the message joins it there. */
+function tracedBlock(): { readonly headers?: MsgHdrs } {
+  const trace = traceHeaders();
+  if (trace === undefined) return {};
+  const headers = createHeaders();
+  for (const [name, value] of Object.entries(trace)) headers.set(name, value);
+  return { headers };
 }
 
 interface FollowerOptions {

@@ -1,8 +1,10 @@
+import { inSpan, outside, type SpanSpec } from "@culvert/tracing";
 import { Cluster } from "ioredis";
 import { StoreUnavailable } from "../store-unavailable.ts";
 import { connectRedis, type RedisClient, type RedisConnection } from "./client.ts";
 import type { RedisOptions } from "./options.ts";
 import type { Script } from "./script.ts";
+import { commandSpan, scriptSpans } from "./spans.ts";
 
 export type Health = { readonly up: true } | { readonly up: false; readonly reason: string };
 
@@ -27,6 +29,8 @@ export class RedisLink {
   readonly #connection: RedisConnection;
   readonly #client: RedisClient;
   readonly #scripts: readonly Script[];
+  readonly #spans: ReadonlyMap<string, SpanSpec>;
+  readonly #commandSpan: SpanSpec;
   readonly #listeners = new Set<(health: Health) => void>();
   #health: Health = { up: false, reason: NOT_CONNECTED };
   /** Why the client is not connected. */
@@ -39,6 +43,8 @@ export class RedisLink {
   constructor(options: RedisOptions, scripts: Readonly<Record<string, Script>>) {
     this.#options = options;
     this.#scripts = Object.values(scripts);
+    this.#spans = scriptSpans(options, scripts);
+    this.#commandSpan = commandSpan(options);
     this.prefix = `{${options.prefix}}`;
     this.#connection = connectRedis(options);
     this.#client = this.#connection.client;
@@ -76,39 +82,50 @@ export class RedisLink {
 
   /** Runs a script with what all keys begin with, and words. */
   async run({ lua, sha }: Script, ...words: readonly (string | number)[]): Promise<unknown> {
-    return this.#ask(async (client) => {
-      try {
-        return await client.evalsha(sha, 1, this.prefix, ...words);
-      } catch (error) {
-        if (!isUnknownScript(error)) throw error;
-        return client.eval(lua, 1, this.prefix, ...words);
-      }
-    });
+    return inSpan(this.#spanOf(sha), () =>
+      this.#ask(async (client) => {
+        try {
+          return await client.evalsha(sha, 1, this.prefix, ...words);
+        } catch (error) {
+          if (!isUnknownScript(error)) throw error;
+          return client.eval(lua, 1, this.prefix, ...words);
+        }
+      }),
+    );
   }
 
   /** Runs a script once for each row of words, in their order. */
-  async runAll({ lua, sha }: Script, rows: readonly (readonly (string | number)[])[]): Promise<readonly unknown[]> {
+  async runAll(of: Script, rows: readonly (readonly (string | number)[])[]): Promise<readonly unknown[]> {
     const results: unknown[] = [];
     for (let from = 0; from < rows.length; from += MAX_PIPELINE) {
-      const some = rows.slice(from, from + MAX_PIPELINE);
-      const answers = await this.#ask(async (client) => {
-        const replies = await client.pipeline(some.map((words) => ["evalsha", sha, 1, this.prefix, ...words])).exec();
-        const out: unknown[] = [];
-        for (const [index, [error, reply]] of (replies ?? []).entries()) {
-          if (error === null) out.push(reply);
-          else if (isUnknownScript(error)) out.push(await client.eval(lua, 1, this.prefix, ...(some[index] ?? [])));
-          else throw error;
-        }
-        return out;
-      });
-      results.push(...answers);
+      results.push(...(await this.#pipeline(of, rows.slice(from, from + MAX_PIPELINE))));
     }
     return results;
   }
 
+  #pipeline({ lua, sha }: Script, rows: readonly (readonly (string | number)[])[]): Promise<readonly unknown[]> {
+    return inSpan(this.#spanOf(sha), (span) => {
+      span?.setAttribute("db.operation.batch.size", rows.length);
+      return this.#ask(async (client) => {
+        const replies = await client.pipeline(rows.map((words) => ["evalsha", sha, 1, this.prefix, ...words])).exec();
+        const out: unknown[] = [];
+        for (const [index, [error, reply]] of (replies ?? []).entries()) {
+          if (error === null) out.push(reply);
+          else if (isUnknownScript(error)) out.push(await client.eval(lua, 1, this.prefix, ...(rows[index] ?? [])));
+          else throw error;
+        }
+        return out;
+      });
+    });
+  }
+
   /** Runs commands of the client. */
   command<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
-    return this.#ask(ask);
+    return inSpan(this.#commandSpan, () => this.#ask(ask));
+  }
+
+  #spanOf(sha: string): SpanSpec {
+    return this.#spans.get(sha) ?? this.#commandSpan;
   }
 
   async close(): Promise<void> {
@@ -139,7 +156,8 @@ export class RedisLink {
     } catch (error) {
       observer?.failed(error instanceof Outage ? "timeout" : "error");
       const problem = this.#client.status === "ready" ? messageOf(error) : this.#problem;
-      if (isOutage(error)) this.#down(problem);
+      // What follows concerns more than who asked.
+      if (isOutage(error)) outside(() => this.#down(problem));
       throw new StoreUnavailable(`Redis: ${problem}`, { cause: error });
     } finally {
       this.#pending -= 1;

@@ -82,9 +82,12 @@ export function decodeSnapshot(reply: unknown): RevisedSnapshot {
 export function decodeChange(fields: readonly string[]): KeyChange | undefined {
   const entry: Partial<Record<string, string>> = {};
   for (let at = 0; at + 1 < fields.length; at += 2) entry[fields[at] ?? ""] = fields[at + 1] ?? "";
-  const { type, tenant = "", kid, secret, state, notAfter, subject = "", revokedAt, expiresAt } = entry;
-  if (type === "key-changed") return { type, key: signingKey({ kid, tenant, secret, state, notAfter }) };
-  if (type === "key-removed") return { type, tenant, kid: kid ?? "" };
-  if (type === "revoked") return { type, revocation: decodeRevocation(tenant, subject, `${revokedAt} ${expiresAt}`) };
+  const { type, tenant = "", kid, secret, state, notAfter, subject = "", revokedAt, expiresAt, trace } = entry;
+  const traced = trace === undefined ? {} : { trace };
+  if (type === "key-changed") return { type, key: signingKey({ kid, tenant, secret, state, notAfter }), ...traced };
+  if (type === "key-removed") return { type, tenant, kid: kid ?? "", ...traced };
+  if (type === "revoked") {
+    return { type, revocation: decodeRevocation(tenant, subject, `${revokedAt} ${expiresAt}`), ...traced };
+  }
   return undefined;
 }

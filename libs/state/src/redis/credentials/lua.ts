@@ -12,6 +12,7 @@ local function hasTenant(id) return redis.call('EXISTS', c .. 'tenant:' .. id) =
 local function append(list, member) redis.call('ZADD', list, 'NX', redis.call('INCR', c .. 'order'), member) end
 `;
 
+/** A last word `trace <id>` goes along with what is told. */
 export const LOG = `
 local function revision()
   local known = redis.call('GET', c .. 'revision')
@@ -21,10 +22,13 @@ local function revision()
   redis.call('SET', c .. 'revision', first)
   return first
 end
+local trace = string.match(ARGV[#ARGV] or '', '^trace (%S+)$')
 local function tell(...)
   revision()
   redis.call('INCR', c .. 'revision')
-  redis.call('XADD', c .. 'log', 'MAXLEN', '~', LOG_LENGTH, revision() .. '-0', ...)
+  local fields = { ... }
+  if trace then fields[#fields + 1], fields[#fields + 2] = 'trace', trace end
+  redis.call('XADD', c .. 'log', 'MAXLEN', '~', LOG_LENGTH, revision() .. '-0', unpack(fields))
 end
 local function tellKey(kid)
   local v = redis.call('HMGET', c .. 'key:' .. kid, 't', 's', 'a', 'n')

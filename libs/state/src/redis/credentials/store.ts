@@ -1,7 +1,9 @@
+import { compactTrace } from "@culvert/tracing";
 import type { ApiToken, CredentialStore, Tenant } from "../../credential-store.ts";
 import { RedisLink } from "../link.ts";
 import type { RedisOptions } from "../options.ts";
 import { integer, list, text, texts } from "../reply.ts";
+import type { Script } from "../script.ts";
 import { ChangeLog } from "./change-log.ts";
 import { decodeKey, decodeRevocation, encodeKey, encodeSubject } from "./codec.ts";
 import { CREDENTIAL_SCRIPTS } from "./scripts.ts";
@@ -24,6 +26,11 @@ export function createRedisCredentialStore(options: RedisOptions): RedisCredenti
   const log = new ChangeLog(link, options);
   const scripts = CREDENTIAL_SCRIPTS;
   const did = async (reply: Promise<unknown>): Promise<boolean> => integer(await reply) === 1;
+  /** Runs a script that watchers are told of. */
+  const change = (of: Script, ...words: readonly (string | number)[]): Promise<unknown> => {
+    const trace = compactTrace();
+    return link.run(of, ...words, ...(trace === undefined ? [] : [`trace ${trace}`]));
+  };
   /** One of the words that the call can answer. */
   const outcome = async <Word extends string>(reply: Promise<unknown>, ...words: readonly Word[]): Promise<Word> => {
     const answer = text(await reply);
@@ -48,7 +55,7 @@ export function createRedisCredentialStore(options: RedisOptions): RedisCredenti
         "conflict",
         "missing",
       ),
-    deleteTenant: (id) => did(link.run(scripts.deleteTenant, id)),
+    deleteTenant: (id) => did(change(scripts.deleteTenant, id)),
 
     createToken: (token) =>
       outcome(
@@ -66,7 +73,7 @@ export function createRedisCredentialStore(options: RedisOptions): RedisCredenti
     },
     deleteToken: (tenant, id) => did(link.run(scripts.deleteToken, tenant, id)),
 
-    createKey: (key) => outcome(link.run(scripts.createKey, ...encodeKey(key)), "created", "taken", "no-tenant"),
+    createKey: (key) => outcome(change(scripts.createKey, ...encodeKey(key)), "created", "taken", "no-tenant"),
     async key(kid) {
       const [found] = list(await link.run(scripts.key, kid));
       return found === undefined ? undefined : decodeKey(list(found));
@@ -76,19 +83,19 @@ export function createRedisCredentialStore(options: RedisOptions): RedisCredenti
     },
     rotateKey: (kid, successor, notAfter) =>
       outcome(
-        link.run(scripts.rotateKey, kid, notAfter, ...encodeKey(successor)),
+        change(scripts.rotateKey, kid, notAfter, ...encodeKey(successor)),
         "rotated",
         "missing",
         "not-active",
         "taken",
       ),
-    retireKey: (tenant, kid, notAfter) => did(link.run(scripts.retireKey, tenant, kid, notAfter)),
-    deleteKey: (tenant, kid) => did(link.run(scripts.deleteKey, tenant, kid)),
+    retireKey: (tenant, kid, notAfter) => did(change(scripts.retireKey, tenant, kid, notAfter)),
+    deleteKey: (tenant, kid) => did(change(scripts.deleteKey, tenant, kid)),
 
     revoke(revocation, limit) {
       const { tenant, revokedAt, expiresAt } = revocation;
       const words = [tenant, encodeSubject(revocation), revokedAt, expiresAt, limit];
-      return outcome(link.run(scripts.revoke, ...words), "revoked", "too-many", "no-tenant");
+      return outcome(change(scripts.revoke, ...words), "revoked", "too-many", "no-tenant");
     },
     async revocations(tenant) {
       const all = texts(await link.run(scripts.revocations, tenant));

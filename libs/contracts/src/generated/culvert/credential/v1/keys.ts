@@ -86,6 +86,8 @@ export interface WatchKeysResponse {
     | { $case: "keyRemoved"; value: KeyReference }
     | { $case: "revoked"; value: Revocation }
     | undefined;
+  /** The trace that the change is part of: trace id and span id, 24 bytes in base64url. Empty: it is not traced. */
+  trace: string;
 }
 
 export interface KeySnapshot {
@@ -191,7 +193,7 @@ export const WatchKeysRequest: MessageFns<WatchKeysRequest> = {
 };
 
 function createBaseWatchKeysResponse(): WatchKeysResponse {
-  return { revision: 0n, change: undefined };
+  return { revision: 0n, change: undefined, trace: "" };
 }
 
 export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
@@ -215,6 +217,9 @@ export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
       case "revoked":
         Revocation.encode(message.change.value, writer.uint32(42).fork()).join();
         break;
+    }
+    if (message.trace !== "") {
+      writer.uint32(50).string(message.trace);
     }
     return writer;
   },
@@ -272,6 +277,14 @@ export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
             message.change = { $case: "revoked", value: Revocation.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.trace = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -300,6 +313,7 @@ export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
         : isSet(object.revoked)
         ? { $case: "revoked", value: Revocation.fromJSON(object.revoked) }
         : undefined,
+      trace: isSet(object.trace) ? globalThis.String(object.trace) : "",
     };
   },
 
@@ -316,6 +330,9 @@ export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
       obj.keyRemoved = KeyReference.toJSON(message.change.value);
     } else if (message.change?.$case === "revoked") {
       obj.revoked = Revocation.toJSON(message.change.value);
+    }
+    if (message.trace !== "") {
+      obj.trace = message.trace;
     }
     return obj;
   },
@@ -352,6 +369,7 @@ export const WatchKeysResponse: MessageFns<WatchKeysResponse> = {
         break;
       }
     }
+    message.trace = object.trace ?? "";
     return message;
   },
 };
