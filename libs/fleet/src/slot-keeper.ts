@@ -231,7 +231,14 @@ export class SlotKeeper {
   get #complete(): boolean {
     const own = this.#ownHere();
     const wanted = Math.min(own.length, this.#config.maxSlots ?? own.length);
-    return this.#held.size >= wanted && [...this.#held.values()].every(({ lapsed }) => !lapsed);
+    return this.#counted >= wanted && [...this.#held.values()].every(({ lapsed }) => !lapsed);
+  }
+
+  /** The slots that count towards the limit. Those of an address that the relay has no more are on their way out. */
+  get #counted(): number {
+    if (this.#config.failover === "address") return this.#held.size;
+    const own = new Set(this.#reach.own);
+    return [...this.#held.keys()].filter((slot) => own.has(slot)).length;
   }
 
   #run(now: Millis): void {
@@ -358,7 +365,7 @@ export class SlotKeeper {
   #consider(slots: readonly SlotView[], others: readonly PeerEntry[], now: Millis): void {
     const views = new Map(slots.map((view) => [view.slot, view]));
     const witnesses: Witness[] = this.#witness === undefined ? [...others] : [...others, this.#witness];
-    let room = (this.#config.maxSlots ?? Number.POSITIVE_INFINITY) - this.#held.size - this.#acquiring.size;
+    let room = (this.#config.maxSlots ?? Number.POSITIVE_INFINITY) - this.#counted - this.#acquiring.size;
     this.#missing = new Set();
     for (const slot of this.#candidates(views)) {
       if (this.#acquiring.has(slot) || this.#held.get(slot)?.lapsed === false) continue;

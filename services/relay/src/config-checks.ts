@@ -41,13 +41,22 @@ export const checkListeners: Check = ({ value: config, issues }) => {
   }
 };
 
-export const checkFleet: Check = ({ value: { fleet, listeners, addresses, auth }, issues }) => {
+export const checkFleet: Check = ({ value: { fleet, listeners, addresses, auth, externalAddress }, issues }) => {
   if (fleet === undefined) return;
   const refuse = (path: readonly (string | number)[], input: unknown, message: string): void => {
     issues.push({ code: "custom", input, path: [...path], message });
   };
   if (auth.nonceKeys.length > 0) {
     refuse(["auth", "nonceKeys"], undefined, "must be empty in a fleet: they come from relay.fleet.secrets");
+  }
+  for (const name of ["node", "service", "stun"] as const) {
+    if (fleet.failover === "address" && externalAddress?.[name] !== undefined) {
+      refuse(
+        ["externalAddress", name],
+        undefined,
+        "must be absent where relayed addresses move (relay.fleet.failover)",
+      );
+    }
   }
   const seen = new Set<string>();
   for (const [index, { transport, ip, port, frontend }] of listeners.entries()) {

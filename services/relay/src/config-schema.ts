@@ -24,6 +24,7 @@ import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
 import type { RelayConfig } from "./config.ts";
 import { checkFleet, checkListeners } from "./config-checks.ts";
+import { externalAddressSection } from "./external/schema.ts";
 import { fleetSection } from "./fleet/schema.ts";
 
 const listener = z.strictObject({
@@ -231,6 +232,7 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
     addresses: coturn(z.array(relayAddress).min(1), "relay-ip", "external-ip")
       .prefault(["auto"])
       .describe("Where relayed addresses are taken from: addresses of this host, auto, public/private, or mappings."),
+    externalAddress: externalAddressSection(),
     ports: z
       .strictObject(portRange)
       .refine(isOrdered, { path: ["min"], message: "must not exceed relay.ports.max" })

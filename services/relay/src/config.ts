@@ -1,6 +1,7 @@
 import type { CertificateFiles, CredentialConfig, GrpcServerTls, OpsConfig } from "@culvert/config";
 import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
 import type { Mobility } from "@culvert/turn";
+import type { ExternalAddressConfig } from "./external/config.ts";
 import type { FleetConfig } from "./fleet/config.ts";
 
 /** The configuration of a relay, checked and frozen. What each key means stands in its schema. */
@@ -10,6 +11,7 @@ export interface RelayConfig {
   readonly listeners: readonly ListenerConfig[];
   readonly tls?: CertificateFiles;
   readonly addresses: readonly RelayAddress[];
+  readonly externalAddress?: ExternalAddressConfig;
   readonly ports: { readonly min: number; readonly max: number };
   readonly lifetime: { readonly default: number; readonly max: number };
   readonly auth: AuthConfig;

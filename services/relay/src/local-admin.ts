@@ -20,7 +20,7 @@ export interface LocalAdminOptions {
   /** The most allocations that the relay has room for; 0: not known. */
   readonly capacity: number;
   /** Where clients reach the relay. */
-  readonly turn: readonly TransportAddress[];
+  readonly turn: () => readonly TransportAddress[];
   readonly dataPlane: Pick<DataPlane, "relayCounters">;
   readonly clock: Clock;
   /** Hands the TURN server something, and carries out what follows. */
@@ -158,7 +158,7 @@ export class LocalAdmin implements RelayAdmin {
   #self(): RelayStatus {
     const { identity, startedAt, capacity, turn, stopping } = this.#options;
     const state = this.#draining || stopping() ? "draining" : "serving";
-    return { identity, state, startedAt, allocations: this.#live.size, capacity, turn, slots: [] };
+    return { identity, state, startedAt, allocations: this.#live.size, capacity, turn: turn(), slots: [] };
   }
 
   #created(info: AllocationInfo | undefined): void {

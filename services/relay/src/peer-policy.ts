@@ -2,13 +2,14 @@ import { ConfigError, type HostAddress } from "@culvert/config";
 import type { Logger } from "@culvert/telemetry";
 import { type FleetRelay, inAnyRange, type PeerPolicy, parsePeerPolicy } from "@culvert/turn";
 import { hostOfTarget, OwnBackends, type Resolver, surroundingHosts } from "./adapters/own-backends.ts";
-import type { PeersConfig, RelayAddress, RelayConfig } from "./config.ts";
+import type { PeersConfig, RelayConfig } from "./config.ts";
+import type { RelayedAddresses } from "./relayed-addresses.ts";
 
 const REFRESH_MS = 60_000;
 
 export interface PeerPoliciesOptions {
   readonly config: RelayConfig;
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly host: readonly HostAddress[];
   readonly resolver: Resolver;
   readonly env: NodeJS.ProcessEnv;
@@ -53,6 +54,11 @@ export class PeerPolicies {
     this.#onChange?.(this.#build());
   }
 
+  /** What the policy is made of has changed. */
+  rebuild(): void {
+    this.#onChange?.(this.#build());
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
@@ -89,12 +95,8 @@ function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
  * Addresses of this host that it relays nothing on: what listens there is the platform's own, also behind a public
  * address. A range that the operator opened by name stays open.
  */
-function ownAddresses(
-  peers: PeersConfig,
-  host: readonly HostAddress[],
-  relays: readonly RelayAddress[],
-): readonly string[] {
-  const relayed = new Set(relays.flatMap(({ ip, external = ip }) => [ip, external]));
+function ownAddresses(peers: PeersConfig, host: readonly HostAddress[], relays: RelayedAddresses): readonly string[] {
+  const relayed = new Set(relays.current.flatMap(({ ip, external = ip }) => [ip, external]));
   const opened = [...peers.allow, ...peers.dangerouslyAllow];
   return host
     .filter(({ address, internal }) => !internal && !relayed.has(address) && !inAnyRange(opened, address))

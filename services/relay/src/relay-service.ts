@@ -3,6 +3,7 @@ import { Lifecycle, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
 import type { TurnEvent } from "@culvert/turn";
 import { createTurnMetrics, type TurnMetrics } from "./adapters/turn-metrics.ts";
+import { AddressChanges, externalAddresses } from "./address-changes.ts";
 import { advertisedAddresses, capacityOf, resolveRelayAddresses } from "./addresses.ts";
 import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
@@ -18,6 +19,7 @@ import { serveOperators } from "./operators.ts";
 import { PeerPolicies } from "./peer-policy.ts";
 import { type RelayPorts, type ResolvedPorts, resolvePorts } from "./ports.ts";
 import { relayIdentity } from "./relay-identity.ts";
+import { RelayedAddresses } from "./relayed-addresses.ts";
 import { ownKeys, turnServerConfig } from "./turn-config.ts";
 
 export interface RelayInfo {
@@ -80,6 +82,7 @@ class Relay implements RelayService {
   #loop: ControlLoop | undefined;
   #admin: LocalAdmin | undefined;
   #fleet: RelayFleet | undefined;
+  #addressChanges: AddressChanges | undefined;
   /** Allocations that there is room for without a fleet. */
   #capacity = 0;
   #drainEnds: number | undefined;
@@ -142,8 +145,11 @@ class Relay implements RelayService {
     const config = this.#config;
     this.#life.onClose(() => metrics.shutdown());
     const host = hostAddresses();
-    const relays = resolveRelayAddresses(config.addresses, host);
-    refuseConflict({ ...config, addresses: relays });
+    const here = resolveRelayAddresses(config.addresses, host);
+    refuseConflict({ ...config, addresses: here });
+    const external = await externalAddresses({ config, ports: this.#ports, relays: here });
+    this.#life.onClose(() => external?.close());
+    const relays = new RelayedAddresses((await external?.find()) ?? here);
     const policies = new PeerPolicies({ config, relays, host, resolver, logger, env });
     const policy = await policies.load();
     if (config.peers.dangerouslyAllow.length > 0) {
@@ -157,7 +163,7 @@ class Relay implements RelayService {
       () => dataPlane.close(),
       () => this.#loop?.stop(),
     );
-    this.#capacity = capacityOf(config, relays);
+    this.#capacity = capacityOf(config, here);
     const set = new ListenerSet({
       listeners: config.listeners,
       dataPlane,
@@ -191,6 +197,17 @@ class Relay implements RelayService {
       this.#fleet = fleet;
     }
 
+    const changes = new AddressChanges({
+      addresses: relays,
+      run: (input) => this.#loop?.run(input),
+      onChange: () => {
+        policies.rebuild();
+        fleet?.addressesChanged();
+      },
+    });
+    this.#addressChanges = changes;
+    this.#life.onClose(() => changes.close());
+
     if (keys !== undefined) this.#keys.follow(fleet?.hinted(keys) ?? keys);
     this.#certificate?.follow();
     this.#life.onClose(
@@ -215,7 +232,7 @@ class Relay implements RelayService {
 
     const serve = (): ControlLoop => {
       const fixed = fleet?.turnConfig() ?? ownKeys(config, this.#ports);
-      const turnConfig = turnServerConfig({ config, bound, relays, host, policy, fixed });
+      const turnConfig = turnServerConfig({ config, bound, relays: relays.current, host, policy, fixed });
       const observe = (event: TurnEvent): void => this.#observe(event);
       const loop = createControl({
         config,
@@ -227,12 +244,15 @@ class Relay implements RelayService {
       });
       this.#loop = loop;
       policies.follow((next) => loop.run((turn, now) => turn.setPolicy(next, now)));
-      logger.info({ listeners, relays, ops, grpc, realm: config.realm, time: time.offset }, "relay serves");
+      const served = { listeners, relays: relays.current, ops, grpc, realm: config.realm, time: time.offset };
+      logger.info(served, "relay serves");
       return loop;
     };
+    const info = { listeners, relays: relays.current };
+    external?.follow((next) => changes.apply(next));
     if (fleet === undefined) serve();
     else fleet.join(serve);
-    return { listeners, relays, ...(ops === undefined ? {} : { ops }), ...(grpc === undefined ? {} : { grpc }) };
+    return { ...info, ...(ops === undefined ? {} : { ops }), ...(grpc === undefined ? {} : { grpc }) };
   }
 
   #draining(): boolean {
@@ -243,13 +263,13 @@ class Relay implements RelayService {
     return this.#config.fleet?.identity ?? relayIdentity(this.#ports.env);
   }
 
-  #localAdmin(listeners: readonly ListenerConfig[], relays: readonly RelayAddress[]): LocalAdmin {
+  #localAdmin(listeners: readonly ListenerConfig[], relays: RelayedAddresses): LocalAdmin {
     const { dataPlane, clock } = this.#ports;
     return new LocalAdmin({
       identity: this.#identity(),
       startedAt: clock(),
       capacity: this.#capacity,
-      turn: advertisedAddresses(listeners, relays),
+      turn: () => advertisedAddresses(listeners, relays.current),
       dataPlane,
       clock,
       run: (input) => this.#loop?.run(input),
@@ -259,7 +279,9 @@ class Relay implements RelayService {
 
   #observe(event: TurnEvent): void {
     this.#metrics.observe(event);
-    if (event.name === "allocation-deleted" && this.allocations() === 0) this.#untilEmpty.end();
+    if (event.name !== "allocation-deleted") return;
+    this.#addressChanges?.ended();
+    if (this.allocations() === 0) this.#untilEmpty.end();
   }
 
   #certificateKeeper(tls: NonNullable<RelayConfig["tls"]>): CertificateKeeper {

@@ -2,8 +2,9 @@ import { hostAddresses } from "@culvert/config";
 import { cutSlots, type Reach } from "@culvert/fleet";
 import type { Logger } from "@culvert/telemetry";
 import { canonical } from "../addresses.ts";
-import type { RelayAddress, RelayConfig } from "../config.ts";
+import type { RelayConfig } from "../config.ts";
 import type { ListenerSet } from "../listener-set.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import type { FleetConfig } from "./config.ts";
 
 /** How often the host's addresses are looked at, where relayed addresses move, in ms. */
@@ -13,7 +14,7 @@ export interface AddressesHereOptions {
   readonly config: RelayConfig;
   readonly fleet: FleetConfig;
   /** Relayed addresses of this relay. */
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly listeners: ListenerSet;
   readonly logger: Logger;
 }
@@ -30,12 +31,13 @@ export class AddressesHere {
 
   reach(): Reach {
     const { config, fleet, relays } = this.#options;
-    const own = relays.flatMap(({ ip, external = ip }) =>
+    const { current } = relays;
+    const own = current.flatMap(({ ip, external = ip }) =>
       cutSlots({ ip: external, ...config.ports }, fleet.slots.ports),
     );
     const here = new Set(hostAddresses().map(({ address }) => canonical(address)));
     const loopback = (ip: string): boolean => ip.startsWith("127.");
-    const external = relays.flatMap(({ ip, external: known = ip }) => (here.has(ip) || loopback(ip) ? [known] : []));
+    const external = current.flatMap(({ ip, external: known = ip }) => (here.has(ip) || loopback(ip) ? [known] : []));
     return { own, ips: new Set([...here, ...external]) };
   }
 

@@ -2,7 +2,7 @@ import { parseSlot } from "@culvert/fleet";
 import type { FleetStore, SlotState } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
 import type { FleetRelay } from "@culvert/turn";
-import type { RelayAddress } from "../config.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 
 /** How often the relayed addresses of the fleet are read, in ms. */
 const READ_MS = 10_000;
@@ -11,7 +11,7 @@ export interface FleetRelaysOptions {
   readonly store: FleetStore;
   readonly logger: Logger;
   /** Relayed addresses of this relay. */
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   /** Told where the other relays of the fleet relay. */
   readonly onFleetRelays: (relays: readonly FleetRelay[]) => void;
 }
@@ -19,12 +19,10 @@ export interface FleetRelaysOptions {
 /** Follows where the other relays relay: these addresses are peers, whatever the policy says of their ranges. */
 export class FleetRelays {
   readonly #options: FleetRelaysOptions;
-  readonly #own: ReadonlySet<string>;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetRelaysOptions) {
     this.#options = options;
-    this.#own = new Set(options.relays.map(({ ip, external = ip }) => external));
   }
 
   follow(): void {
@@ -42,9 +40,9 @@ export class FleetRelays {
   }
 
   async #learn(): Promise<void> {
-    const { store, onFleetRelays, logger } = this.#options;
+    const { store, onFleetRelays, logger, relays } = this.#options;
     try {
-      onFleetRelays(relaysOf(await store.slots(), this.#own));
+      onFleetRelays(relaysOf(await store.slots(), relays));
     } catch (error) {
       logger.debug({ err: error }, "relayed addresses of the fleet not read");
     }
@@ -52,11 +50,11 @@ export class FleetRelays {
 }
 
 /** The relayed addresses of all slots but the own ones, each with all of its ports. */
-function relaysOf(slots: readonly SlotState[], own: ReadonlySet<string>): readonly FleetRelay[] {
+function relaysOf(slots: readonly SlotState[], own: RelayedAddresses): readonly FleetRelay[] {
   const ports = new Map<string, { readonly min: number; readonly max: number }>();
   for (const { slot } of slots) {
     const range = parseSlot(slot);
-    if (range === undefined || own.has(range.ip)) continue;
+    if (range === undefined || own.localOf(range.ip) !== undefined) continue;
     const { min, max } = ports.get(range.ip) ?? range;
     ports.set(range.ip, { min: Math.min(min, range.min), max: Math.max(max, range.max) });
   }

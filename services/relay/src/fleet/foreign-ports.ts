@@ -2,7 +2,7 @@ import type { DataPlane, MeshPeerId, PlaneCommand } from "@culvert/dataplane";
 import { parseSlot, type RelayIdentity, type SlotName } from "@culvert/fleet";
 import type { SlotState } from "@culvert/state";
 import type { PortRange } from "@culvert/turn";
-import type { RelayAddress } from "../config.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import type { FleetTime } from "./fleet-time.ts";
 
 /** How long packets for the ports of another relay go there unless told again, in lease times. */
@@ -14,7 +14,7 @@ export interface ForeignPortsOptions {
   readonly self: RelayIdentity;
   /** Of a lease, in ms. */
   readonly ttl: number;
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly holds: (slot: SlotName) => boolean;
   readonly peerOf: (identity: string) => MeshPeerId | undefined;
 }
@@ -55,8 +55,8 @@ export class ForeignPorts {
   #localPorts(slot: SlotName): { readonly ip: string; readonly ports: PortRange } | undefined {
     if (!this.#possible) return undefined;
     const range = parseSlot(slot);
-    const local = this.#options.relays.find(({ ip, external = ip }) => external === range?.ip);
-    if (range === undefined || local === undefined) return undefined;
-    return { ip: local.ip, ports: { min: range.min, max: range.max } };
+    const ip = range === undefined ? undefined : this.#options.relays.localOf(range.ip);
+    if (range === undefined || ip === undefined) return undefined;
+    return { ip, ports: { min: range.min, max: range.max } };
   }
 }

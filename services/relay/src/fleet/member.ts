@@ -13,9 +13,10 @@ import {
   type TurnServer,
   type TurnServerConfig,
 } from "@culvert/turn";
-import type { RelayAddress, RelayConfig } from "../config.ts";
+import type { RelayConfig } from "../config.ts";
 import type { ControlHooks, ControlLoop } from "../control-loop.ts";
 import type { ListenerSet } from "../listener-set.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import { AddressesHere } from "./addresses-here.ts";
 import { Admission, type AdmissionOutcome } from "./admission.ts";
 import { AllocationEvents } from "./allocation-events.ts";
@@ -53,7 +54,7 @@ export interface MemberOptions {
   readonly random: RandomSource;
   readonly logger: Logger;
   /** Relayed addresses of this relay. */
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly listeners: ListenerSet;
   readonly adminTarget: () => string | undefined;
   readonly draining: () => boolean;
@@ -159,6 +160,7 @@ export class FleetMember implements ControlHooks, FleetSink {
         slots.mark(slot, { restored: true });
         options.onRestored(this.restorer.counters.seconds);
         this.#slotEvents.tell();
+        this.#retire();
         // The others learn how much room there is.
         this.announce();
       },
@@ -345,6 +347,18 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   observe(event: TurnEvent, turn: TurnServer): void {
     this.#allocationEvents.observe(event, turn);
+    if (event.name === "allocation-deleted") this.#retire();
+  }
+
+  /**
+   * Relayed addresses have other external ones, and with them this relay has other slots. Those of the former addresses stay
+   * until the new ones are here, and then for as long as something lives in them.
+   */
+  addressesChanged(): void {
+    if (this.#loop === undefined) return;
+    this.leases.setReach(this.#addresses.reach());
+    this.#slotEvents.tell();
+    this.announce();
   }
 
   /** Gives up all slots, for others to go on with where their addresses move. */
@@ -394,6 +408,14 @@ export class FleetMember implements ControlHooks, FleetSink {
     const { renewals } = this.counters;
     renewals[ok ? "ok" : "failed"]++;
     renewals.seconds += seconds;
+  }
+
+  /** Gives up the slots of former addresses in which nothing lives any more. */
+  #retire(): void {
+    const former = this.slots.former();
+    if (former.length === 0) return;
+    const used = new Set([...this.ledger].flatMap(({ info }) => info.relays.map(({ slot }) => slot)));
+    for (const slot of former) if (!used.has(slot)) void this.#slotEvents.handOver(slot);
   }
 
   /** What operators of other relays are shown, and what a restart goes on from, is no older than this. */

@@ -2,8 +2,9 @@ import type { DataPlane, OpenMesh } from "@culvert/dataplane";
 import { fleetKeys, type RelayIdentity } from "@culvert/fleet";
 import type { StunCrypto } from "@culvert/stun";
 import { canonical } from "../addresses.ts";
-import type { RelayAddress, RelayConfig } from "../config.ts";
+import type { RelayConfig } from "../config.ts";
 import type { ListenerSet } from "../listener-set.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import type { FleetConfig } from "./config.ts";
 import { type Frontends, frontendOf } from "./frontends.ts";
 
@@ -15,7 +16,7 @@ export interface FleetMeshOptions {
   readonly crypto: StunCrypto;
   readonly listeners: ListenerSet;
   /** Relayed addresses of this relay. */
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   /** Gets the listeners of the configuration. */
   readonly frontends: Frontends;
 }
@@ -40,6 +41,6 @@ export async function openFleetMesh(options: FleetMeshOptions): Promise<OpenMesh
     frontends: new Map(
       [...frontends].flatMap(({ id, frontend }) => (listeners.isOpen(id) ? [[id, frontend] as const] : [])),
     ),
-    ...(fleet.failover === "address" ? { sharedIps: relays.map(({ ip }) => ip) } : {}),
+    ...(fleet.failover === "address" ? { sharedIps: relays.current.map(({ ip }) => ip) } : {}),
   });
 }

@@ -1,6 +1,8 @@
 import type { RelayEntry } from "@culvert/state";
 import type { TransportAddress } from "@culvert/stun";
-import type { RelayAddress, RelayConfig } from "../config.ts";
+import { advertisedAddresses } from "../addresses.ts";
+import type { RelayConfig } from "../config.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import type { FleetConfig } from "./config.ts";
 import type { Frontends } from "./frontends.ts";
 import type { Ledger } from "./ledger.ts";
@@ -9,7 +11,7 @@ import type { SlotTable } from "./slot-table.ts";
 export interface RegistryEntryOptions {
   readonly config: RelayConfig;
   readonly fleet: FleetConfig;
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly frontends: Frontends;
   readonly slots: SlotTable;
   readonly ledger: Ledger;
@@ -42,7 +44,9 @@ export function openCapacity({ quotas }: Pick<RelayConfig, "quotas">, { ports }:
 
 function advertised({ fleet, relays, frontends }: RegistryEntryOptions): readonly TransportAddress[] {
   if (fleet.advertise.length > 0) return fleet.advertise;
-  return [...frontends]
-    .filter(({ transport, address }) => transport !== "tls" && address.ip !== "0.0.0.0" && address.ip !== "::")
-    .map(({ address: { ip, port } }) => ({ ip: relays.find((relay) => relay.ip === ip)?.external ?? ip, port }));
+  const listeners = [...frontends].filter(({ transport }) => transport !== "tls");
+  return advertisedAddresses(
+    listeners.map(({ transport, address }) => ({ transport, ...address })),
+    relays.current,
+  );
 }

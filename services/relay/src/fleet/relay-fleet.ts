@@ -4,11 +4,12 @@ import type { KeySource } from "@culvert/credentials";
 import type { FleetRelay, TurnEvent, TurnServer } from "@culvert/turn";
 import { createFleetMetrics, restoreDurations } from "../adapters/fleet-metrics.ts";
 import type { RelayAdmin } from "../admin.ts";
-import type { RelayAddress, RelayConfig } from "../config.ts";
+import type { RelayConfig } from "../config.ts";
 import type { ControlHooks, ControlLoop } from "../control-loop.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { LocalAdmin } from "../local-admin.ts";
 import type { ResolvedPorts } from "../ports.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 import { type FleetBackends, openBackends } from "./backends.ts";
 import type { FleetConfig } from "./config.ts";
 import { FleetAdmin } from "./fleet-admin.ts";
@@ -23,7 +24,7 @@ export interface RelayFleetOptions {
   readonly config: RelayConfig;
   readonly fleet: FleetConfig;
   readonly ports: ResolvedPorts;
-  readonly relays: readonly RelayAddress[];
+  readonly relays: RelayedAddresses;
   readonly listeners: ListenerSet;
   readonly local: LocalAdmin;
   readonly draining: () => boolean;
@@ -130,6 +131,11 @@ export class RelayFleet {
       .catch((error: unknown) => {
         if (!this.#abort.signal.aborted) logger.error({ err: error }, "the relay could not join its fleet");
       });
+  }
+
+  /** Relayed addresses have other external ones. */
+  addressesChanged(): void {
+    this.#member.addressesChanged();
   }
 
   /** Tells the others at once that this relay drains. */

@@ -1,6 +1,6 @@
 import { type LeaseNumber, parseSlot, type SlotName } from "@culvert/fleet";
 import type { SlotConfig } from "@culvert/turn";
-import type { RelayAddress } from "../config.ts";
+import type { RelayedAddresses } from "../relayed-addresses.ts";
 
 /**
  * - `fenced`: the lease has lapsed, nothing is relayed
@@ -21,12 +21,12 @@ interface Entry {
 
 /** The slots held, as the TURN server is told them. */
 export class SlotTable {
-  readonly #localIps: ReadonlyMap<string, string>;
+  readonly #addresses: RelayedAddresses;
   readonly #entries = new Map<SlotName, Entry>();
 
   /** @param addresses the relay's own: a slot's IP is the external one, sockets are bound to the local one */
-  constructor(addresses: readonly RelayAddress[]) {
-    this.#localIps = new Map(addresses.map(({ ip, external = ip }) => [external, ip]));
+  constructor(addresses: RelayedAddresses) {
+    this.#addresses = addresses;
   }
 
   get size(): number {
@@ -55,7 +55,7 @@ export class SlotTable {
   /** Ports in slots that take new allocations. */
   get ports(): number {
     return [...this.#entries.values()]
-      .filter(isOpen)
+      .filter((entry) => this.#isOpen(entry))
       .reduce((sum, { config: { ports } }) => sum + ports.max - ports.min + 1, 0);
   }
 
@@ -63,7 +63,7 @@ export class SlotTable {
     const range = parseSlot(slot);
     if (range === undefined) return;
     const { ip: external, min, max } = range;
-    const config = { slot, lease, ip: this.#localIps.get(external) ?? external, external, ports: { min, max } };
+    const config = { slot, lease, ip: this.#addresses.localOf(external) ?? external, external, ports: { min, max } };
     this.#entries.set(slot, { config, lapsed: false, restored: false, closing: false });
   }
 
@@ -90,10 +90,30 @@ export class SlotTable {
   }
 
   configs(): readonly SlotConfig[] {
-    return [...this.#entries.values()].map((entry) => ({ ...entry.config, open: isOpen(entry) }));
+    return [...this.#entries.values()].map((entry) => ({ ...entry.config, open: this.#isOpen(entry) }));
+  }
+
+  /** Those of addresses that clients know by another name by now, and that take no new allocations any more. */
+  former(): readonly SlotName[] {
+    return [...this.#entries.values()]
+      .filter((entry) => this.#isFormer(entry) && !this.#isOpen(entry))
+      .map(({ config }) => config.slot);
+  }
+
+  /** A former address serves new allocations until a slot of the new one can. */
+  #isOpen(entry: Entry): boolean {
+    if (!isUsable(entry) || !this.#isFormer(entry)) return isUsable(entry);
+    const { ip } = entry.config;
+    return ![...this.#entries.values()].some(
+      (other) => other.config.ip === ip && isUsable(other) && !this.#isFormer(other),
+    );
+  }
+
+  #isFormer({ config: { ip, external = ip } }: Entry): boolean {
+    return this.#addresses.localOf(external) === ip && this.#addresses.externalOf(ip) !== external;
   }
 }
 
-function isOpen({ lapsed, restored, closing }: Entry): boolean {
+function isUsable({ lapsed, restored, closing }: Entry): boolean {
   return restored && !lapsed && !closing;
 }
