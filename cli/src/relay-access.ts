@@ -3,11 +3,13 @@ import { ContractError, createRelayClient, type RelayClient } from "@culvert/con
 import { status } from "@grpc/grpc-js";
 import { type Command, Option } from "commander";
 import { readReadyFile } from "./ready-file.ts";
+import { tokenOf } from "./token.ts";
 
 export interface RelayAccessOptions {
   readyFile?: string;
   endpoint?: string;
   token?: string;
+  tokenFile?: string;
   tls?: boolean;
   ca?: string;
   cert?: string;
@@ -29,6 +31,7 @@ export function withRelayAccess(command: Command): Command {
       ),
     )
     .addOption(new Option("--token <token>", "token of its operators (relay.grpc.token)").env("CULVERT_ADMIN_TOKEN"))
+    .addOption(new Option("--token-file <file>", "file with that token").env("CULVERT_ADMIN_TOKEN_FILE"))
     .option("--tls", "speak TLS, trusting the system's authorities")
     .addOption(new Option("--ca <file>", "PEM: the authorities to trust; means TLS").env("CULVERT_ADMIN_CA"))
     .addOption(new Option("--cert <file>", "PEM: certificate of the operator (mTLS)").env("CULVERT_ADMIN_CERT"))
@@ -55,7 +58,9 @@ export async function askRelay<Result>(
   }
 }
 
-function resolve({ readyFile, endpoint, token }: RelayAccessOptions): { endpoint: string; token: string | undefined } {
+function resolve(options: RelayAccessOptions): { endpoint: string; token: string | undefined } {
+  const { readyFile, endpoint } = options;
+  const token = tokenOf(options);
   if (endpoint !== undefined) {
     if (!/^([^\s:/[\]]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/.test(endpoint)) {
       throw new Error(`--endpoint: ${endpoint}: must be host:port, an IPv6 address in brackets`);

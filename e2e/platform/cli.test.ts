@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../support/child.ts";
 import { temporaryFolder } from "../support/cleanup.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
@@ -90,6 +91,57 @@ describe("culvert ping-turn", () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/connect\s.*failed: .*ECONNREFUSED/);
     expect(stderr).not.toMatch(STACK);
+  });
+
+  test("without a URI probes all that the API tells", async () => {
+    const { code, stdout } = await culvert(["ping-turn", "--insecure", "--json", ...access]);
+    expect(code).toBe(0);
+    const reports = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const uris = (["udp", "tcp", "tls"] as const).map((transport) => platform.uri(transport));
+    expect(reports).toEqual(uris.map((uri) => expect.objectContaining({ uri, ok: true })));
+  });
+
+  test("--wait tries again until the API answers and the relay relays", async () => {
+    const { apiUrl, keyId, token } = platform.ready;
+    let asked = 0;
+    const starting = createServer((request, response) => {
+      asked += 1;
+      if (asked < 2) return void response.writeHead(503).end();
+      const { method, url = "", headers } = request;
+      fetch(new URL(url, apiUrl), {
+        method,
+        headers: { authorization: headers.authorization ?? "", "content-type": "application/json" },
+        body: "{}",
+      })
+        .then(async (answer) => response.writeHead(answer.status).end(await answer.text()))
+        .catch(() => response.destroy());
+    });
+    await new Promise<void>((resolve) => starting.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void starting.close());
+    const address = starting.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const words = ["ping-turn", platform.uri("udp"), "--key-id", keyId, "--token", token, "--wait", "30"];
+    const { code, stderr } = await culvert([...words, "--api-url", `http://127.0.0.1:${port}`]);
+    expect({ code, asked }).toEqual({ code: 0, asked: 2 });
+    expect(stderr).toMatch(/^culvert: .* 503 .*; trying again\n$/);
+  });
+
+  test("takes the token from a file, but not from two places", async () => {
+    const { apiUrl, keyId, token } = platform.ready;
+    const file = join(folder, "token");
+    await writeFile(file, `${token}\n`);
+    const words = ["ping-turn", platform.uri("udp"), "--api-url", apiUrl, "--key-id", keyId];
+    expect(await culvert(words, { CULVERT_API_TOKEN_FILE: file })).toMatchObject({ code: 0, stderr: "" });
+    const both = await culvert([...words, "--token", token, "--token-file", file]);
+    expect(both).toMatchObject({
+      code: 1,
+      stderr: "culvert: --token, --token-file: only one of the two may be given\n",
+    });
+    const none = await culvert([...words, "--token-file", join(folder, "none")]);
+    expect(none.stderr).toMatch(/^culvert: --token-file: \S+: cannot be read \(ENOENT.*\n$/);
   });
 
   test("refuses what is no TURN URI", async () => {
