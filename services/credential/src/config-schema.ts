@@ -12,6 +12,7 @@ import {
   redisSection,
   secret,
   sharedToken,
+  telemetrySection,
 } from "@culvert/config";
 import { ID_PATTERN } from "@culvert/credentials";
 import { parseStunUri, parseTurnUri } from "@culvert/stun";
@@ -153,13 +154,19 @@ export const credentialConfigSchema: z.ZodType<CredentialServiceConfig> = z
       .strictObject({
         defaultTtl: ttl().default(86_400).describe("Lifetime in seconds for who asks for none."),
         maxTtl: ttl().default(172_800).describe("Longest lifetime in seconds."),
+        traceContext: z
+          .boolean()
+          .default(true)
+          .describe(
+            "Whether what is issued for a traced request names its trace, so that the relay goes on with it. Relays from before this key refuse such credentials: switch it off while they run.",
+          ),
       })
       .refine((issue) => issue.defaultTtl <= issue.maxTtl, {
         path: ["defaultTtl"],
         message: "must not exceed credential.issue.maxTtl",
       })
       .prefault({})
-      .describe("Lifetime of credentials."),
+      .describe("What is issued."),
     failures: z
       .strictObject({
         burst: z.int().min(1).default(10).describe("Failed authentications of one source at once."),
@@ -182,6 +189,7 @@ export const credentialConfigSchema: z.ZodType<CredentialServiceConfig> = z
       "Tenants, tokens, signing keys and revocations, which services that name the same Redis share. Without it they are in memory.",
     ).exactOptional(),
     nats: natsSection("Revocations are told over them as they are made. The key feed is what counts."),
+    telemetry: telemetrySection(),
     ops: opsSection(9103),
     logLevel: logLevel(),
   })

@@ -1,4 +1,4 @@
-import type { GrpcServerTls, NatsConfig, OpsConfig, RedisConfig } from "@culvert/config";
+import type { GrpcServerTls, NatsConfig, OpsConfig, RedisConfig, TelemetryConfig } from "@culvert/config";
 
 /** The configuration of the credential service, checked and frozen. What each key means stands in its schema. */
 export interface CredentialServiceConfig {
@@ -15,6 +15,7 @@ export interface CredentialServiceConfig {
   readonly maxRevocations: number;
   readonly redis?: RedisConfig;
   readonly nats?: NatsConfig;
+  readonly telemetry: TelemetryConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;
 }
@@ -69,6 +70,7 @@ export interface TokenConfig {
 }
 
 export interface IssueConfig {
+  readonly traceContext: boolean;
   readonly defaultTtl: number;
   readonly maxTtl: number;
 }

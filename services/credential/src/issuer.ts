@@ -9,6 +9,7 @@ import {
 } from "@culvert/credentials";
 import { nodeCrypto, type RandomSource } from "@culvert/runtime";
 import type { CredentialStore, StoredKey, Tenant } from "@culvert/state";
+import { compactTrace, inSpan } from "@culvert/tracing";
 import type { IssueConfig } from "./config.ts";
 import { ApiError, conflict, invalid, notFound } from "./errors.ts";
 
@@ -66,7 +67,20 @@ export class Issuer {
     return Math.floor(this.#options.clock() / 1000);
   }
 
-  async issue(tenantId: string, request: IssueRequest, options: IssueOptions): Promise<Issued> {
+  issue(tenantId: string, request: IssueRequest, options: IssueOptions): Promise<Issued> {
+    return inSpan({ name: "issue credential", attributes: { "culvert.tenant": tenantId } }, async (span) => {
+      const issued = await this.#issue(tenantId, request, options);
+      span?.setAttribute("culvert.credential.scheme", issued.scheme);
+      return issued;
+    });
+  }
+
+  /** Names what is being traced, for what is issued. Undefined: nothing is. */
+  trace(): string | undefined {
+    return this.#options.config.traceContext ? compactTrace() : undefined;
+  }
+
+  async #issue(tenantId: string, request: IssueRequest, options: IssueOptions): Promise<Issued> {
     const tenant = await this.tenant(tenantId);
     const ttl = this.ttl(tenant, request.ttl, options);
     const key = await this.signingKey(tenantId, options.kid);
@@ -84,7 +98,9 @@ export class Issuer {
         const credential = mintRest({ secret: key.secret, userId: user, expiresAt }, nodeCrypto);
         return { ...credential, scheme: "rest", ttl, expiresAt };
       }
-      return { ...mintCredential({ key, claims, expiresAt }, nodeCrypto), scheme: "minted", ttl, expiresAt };
+      const trace = this.trace();
+      const traced = trace === undefined ? claims : { ...claims, trace };
+      return { ...mintCredential({ key, claims: traced, expiresAt }, nodeCrypto), scheme: "minted", ttl, expiresAt };
     } catch (error) {
       if (error instanceof CredentialError) throw new ApiError(400, error.code.replaceAll("-", "_"), error.message);
       throw error;

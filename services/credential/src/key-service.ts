@@ -1,23 +1,32 @@
 import {
   bearerRefusal,
   closeGrpc,
+  endCall,
+  enterCall,
   KEEPALIVE,
   type KeyServiceServer,
   KeyServiceService,
   listenGrpc,
+  rpcSpan,
   type ServerTls,
   toWatchKeysResponse,
   type WatchKeysRequest,
   type WatchKeysResponse,
 } from "@culvert/contracts";
-import type { KeySource, KeyUpdate } from "@culvert/credentials";
+import type { KeyChange, KeySource, KeyUpdate } from "@culvert/credentials";
 import type { FailureLimiter } from "@culvert/runtime";
 import type { Logger } from "@culvert/telemetry";
+import { compactTrace, endSpan, enterSpan, expandContext, type SpanSpec, type Tracing } from "@culvert/tracing";
 import { Server, type ServerWritableStream, type StatusObject, status } from "@grpc/grpc-js";
+import { SpanKind } from "@opentelemetry/api";
 import type { CredentialMetrics } from "./metrics.ts";
 
 /** Messages that may wait for a slow watcher. Beyond, it is told to start again with a snapshot. */
 const MAX_QUEUED = 1024;
+
+const METHOD = "culvert.credential.v1.KeyService/WatchKeys";
+/** Of a change that is part of a trace. */
+const SEND: SpanSpec = { ...rpcSpan(METHOD, SpanKind.PRODUCER), name: `send ${METHOD}` };
 
 export interface KeyServerOptions {
   readonly host: string;
@@ -26,6 +35,7 @@ export interface KeyServerOptions {
   readonly tls: ServerTls | undefined;
   readonly maxWatchers: number;
   readonly feed: KeySource;
+  readonly tracing: Tracing;
   readonly limiter: FailureLimiter;
   readonly metrics: CredentialMetrics;
   readonly clock: () => number;
@@ -41,7 +51,7 @@ type Call = ServerWritableStream<WatchKeysRequest, WatchKeysResponse>;
 
 /** Serves `culvert.credential.v1.KeyService`. */
 export function createKeyServer(options: KeyServerOptions): KeyServer {
-  const { feed, limiter, metrics, clock, logger } = options;
+  const { feed, limiter, metrics, clock, logger, tracing } = options;
   const server = new Server(KEEPALIVE);
   const open = new Set<Call>();
 
@@ -53,9 +63,25 @@ export function createKeyServer(options: KeyServerOptions): KeyServer {
     return { code: status.RESOURCE_EXHAUSTED, details: `${options.maxWatchers} watchers are the most` };
   };
 
+  /** The change, as part of the span that tells one watcher of it. */
+  const tracedChange = (change: KeyChange): KeyChange => {
+    const entry = change.trace === undefined ? undefined : enterSpan(tracing, SEND, expandContext(change.trace));
+    if (entry === undefined) return change;
+    endSpan(entry.span);
+    const trace = compactTrace(entry.context) ?? change.trace;
+    return trace === undefined ? change : { ...change, trace };
+  };
+
   const watchKeys: KeyServiceServer["watchKeys"] = (call: Call) => {
     const refused = refusal(call);
+    // The stream lives on after its snapshot; the span does not.
+    let entry = enterCall(tracing, METHOD, call.metadata);
+    const answered = (code: status, details?: string): void => {
+      endCall(entry, code, details);
+      entry = undefined;
+    };
     if (refused !== undefined) {
+      answered(refused.code ?? status.UNKNOWN, refused.details);
       call.emit("error", refused);
       return;
     }
@@ -73,10 +99,14 @@ export function createKeyServer(options: KeyServerOptions): KeyServer {
       call.write(toWatchKeysResponse(update));
     };
     const watch = feed.watch({
-      onSnapshot: (snapshot, revision) => send({ revision, snapshot }),
-      onChange: (change, revision) => send({ revision, change }),
+      onSnapshot: (snapshot, revision) => {
+        send({ revision, snapshot });
+        answered(status.OK);
+      },
+      onChange: (change, revision) => send({ revision, change: tracedChange(change) }),
     });
     const leave = (): void => {
+      answered(status.CANCELLED, "the watcher went");
       watch.close();
       if (!open.delete(call)) return;
       metrics.watchers(-1);

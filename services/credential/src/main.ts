@@ -1,8 +1,15 @@
 import { hostname } from "node:os";
-import { isEntryPoint, type NatsConfig, readNatsAccess, runMain } from "@culvert/config";
-import { createNatsBus, type EventBus } from "@culvert/events";
+import { isEntryPoint, type NatsConfig, readNatsAccess, readTelemetryAccess, runMain } from "@culvert/config";
+import { createNatsBus, type EventBus, tracedBus } from "@culvert/events";
 import { systemRandom } from "@culvert/runtime";
-import { createLogger, createMetrics, createNatsMetrics, type Metrics } from "@culvert/telemetry";
+import {
+  createLogger,
+  createMetrics,
+  createNatsMetrics,
+  createTracing,
+  type Metrics,
+  type ServiceTracing,
+} from "@culvert/telemetry";
 import { credentialConfigSchema } from "./config-schema.ts";
 import { createCredentialService } from "./service.ts";
 import { openStore } from "./store.ts";
@@ -14,21 +21,25 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
     credentialConfigSchema,
     async (config) => {
       const logger = createLogger({ service: "credential", level: config.logLevel });
-      const metrics = createMetrics({ service: "credential" });
+      const access = readTelemetryAccess("credential.telemetry", config.telemetry, process.env);
+      const metrics = createMetrics({ service: "credential", access, logger });
+      const tracing = createTracing({ service: "credential", access, logger });
+      await tracing.start();
       const store = openStore(config, logger, metrics);
-      const bus = openBus(config.nats, metrics);
+      const bus = openBus(config.nats, metrics, tracing);
       const service = createCredentialService(config, {
         store,
         clock: Date.now,
         random: systemRandom,
         logger,
         metrics,
+        tracing,
         ...(bus === undefined ? {} : { bus }),
       });
       const close = async (): Promise<void> => {
         await store.close();
         await bus?.close();
-        await metrics.shutdown();
+        await Promise.all([tracing.shutdown(), metrics.shutdown()]);
       };
       try {
         await service.start();
@@ -47,11 +58,12 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
   );
 }
 
-function openBus(nats: NatsConfig | undefined, { meter }: Metrics): EventBus | undefined {
+function openBus(nats: NatsConfig | undefined, { meter }: Metrics, tracing: ServiceTracing): EventBus | undefined {
   if (nats === undefined) return undefined;
   const observer = createNatsMetrics(meter, "culvert_credential");
   const name = `culvert-credential ${hostname()}`;
-  return createNatsBus({ ...readNatsAccess("credential.nats", nats), name, observer });
+  const bus = createNatsBus({ ...readNatsAccess("credential.nats", nats), name, observer });
+  return tracing.configured ? tracedBus(bus, tracing) : bus;
 }
 
 if (isEntryPoint(import.meta.url)) await main();

@@ -2,6 +2,7 @@ import { readGrpcServerTls } from "@culvert/config";
 import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
 import { FailureLimiter, Lifecycle, nodeCrypto } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
+import { NOT_TRACED } from "@culvert/tracing";
 import { bootstrap } from "./bootstrap.ts";
 import type { CredentialServiceConfig } from "./config.ts";
 import { createApi } from "./http/api.ts";
@@ -114,7 +115,11 @@ export function createCredentialService(
     pruning = setInterval(() => void prune(), PRUNE_MS);
     pruning.unref();
 
-    const created = await createApi({ config, store, issuer, revoker, authenticator, metrics, random, uris }, logger);
+    const { tracing } = ports;
+    const created = await createApi(
+      { config, store, issuer, revoker, authenticator, metrics, random, uris, tracing },
+      logger,
+    );
     api = created.api;
     await api.listen({ host: config.http.host, port: config.http.port });
     const address = api.server.address();
@@ -131,6 +136,7 @@ export function createCredentialService(
           tls,
           maxWatchers,
           feed: keyFeed,
+          tracing: tracing ?? NOT_TRACED,
           limiter: feedLimiter,
           metrics,
           clock,

@@ -14,8 +14,11 @@ export function signSignalingToken(input: {
   readonly id: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** Names the trace that it is issued in. */
+  readonly trace?: string | undefined;
 }): Promise<string> {
-  return new SignJWT({ tenant: input.key.tenant })
+  const { trace } = input;
+  return new SignJWT({ tenant: input.key.tenant, ...(trace === undefined ? {} : { trace }) })
     .setProtectedHeader({ alg: "HS256", typ: "JWT", kid: input.key.kid })
     .setSubject(input.user)
     .setAudience(SIGNALING_AUDIENCE)

@@ -7,6 +7,7 @@ import {
   natsSection,
   opsSection,
   origin,
+  telemetrySection,
 } from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/rendezvous";
 import { z } from "zod";
@@ -123,6 +124,7 @@ export const signalingConfigSchema: z.ZodType<SignalingConfig> = z.strictObject(
     })
     .prefault({})
     .describe("Graceful stop."),
+  telemetry: telemetrySection(),
   ops: opsSection(9104),
   logLevel: logLevel(),
 });

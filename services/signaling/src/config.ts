@@ -1,4 +1,4 @@
-import type { CredentialConfig, NatsConfig, OpsConfig } from "@culvert/config";
+import type { CredentialConfig, NatsConfig, OpsConfig, TelemetryConfig } from "@culvert/config";
 
 /** The configuration of the signaling service, checked and frozen. What each key means stands in its schema. */
 export interface SignalingConfig {
@@ -13,6 +13,7 @@ export interface SignalingConfig {
   readonly limits: LimitsConfig;
   readonly cluster: ClusterConfig;
   readonly drain: { readonly timeout: number };
+  readonly telemetry: TelemetryConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;
 }

@@ -1,11 +1,25 @@
 import { hostname } from "node:os";
-import { type CredentialConfig, type NatsConfig, readGrpcCredentials, readNatsAccess } from "@culvert/config";
+import {
+  type CredentialConfig,
+  type NatsConfig,
+  readGrpcCredentials,
+  readNatsAccess,
+  readTelemetryAccess,
+} from "@culvert/config";
 import { grpcKeySource, withRevocationHints } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
-import { createMemoryBus, createNatsBus, type EventBus } from "@culvert/events";
+import { createMemoryBus, createNatsBus, type EventBus, tracedBus } from "@culvert/events";
 import type { RandomSource } from "@culvert/rendezvous";
 import { monotonicClock, systemRandom } from "@culvert/runtime";
-import { createLogger, createMetrics, createNatsMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import {
+  createLogger,
+  createMetrics,
+  createNatsMetrics,
+  createTracing,
+  type Logger,
+  type Metrics,
+  type ServiceTracing,
+} from "@culvert/telemetry";
 import type { SignalingConfig } from "./config.ts";
 
 /** What the service takes from outside. Whatever is absent is the real thing, made from the configuration. */
@@ -19,6 +33,7 @@ export interface SignalingPorts {
   readonly random?: RandomSource;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  readonly tracing?: ServiceTracing;
 }
 
 /** The ports with nothing missing but the keys. */
@@ -30,16 +45,20 @@ export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
 
 export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): ResolvedPorts {
   const logger = ports.logger ?? createLogger({ service: "signaling", level: config.logLevel });
-  const metrics = ports.metrics ?? createMetrics({ service: "signaling" });
-  const bus = ports.bus ?? openBus(config.nats, metrics);
+  const access = readTelemetryAccess("signaling.telemetry", config.telemetry, process.env);
+  const metrics = ports.metrics ?? createMetrics({ service: "signaling", access, logger });
+  const tracing = ports.tracing ?? createTracing({ service: "signaling", access, logger });
+  const plain = ports.bus ?? openBus(config.nats, metrics);
+  const bus = tracing.configured ? tracedBus(plain, tracing) : plain;
   return {
     bus,
     ownBus: ports.bus === undefined,
-    keys: ports.keys ?? credentialService(config.credential, bus, logger),
+    keys: ports.keys ?? credentialService(config.credential, bus, logger, tracing),
     clock: ports.clock ?? monotonicClock,
     random: ports.random ?? systemRandom,
     logger,
     metrics,
+    tracing,
   };
 }
 
@@ -47,10 +66,11 @@ function credentialService(
   { target, ...proof }: CredentialConfig,
   bus: EventBus,
   logger: Logger,
+  tracing: ServiceTracing,
 ): KeySource | undefined {
   if (target === undefined) return undefined;
   const credentials = readGrpcCredentials("signaling.credential", proof);
-  const source = grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger });
+  const source = grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger, tracing });
   return withRevocationHints(source, bus);
 }
 

@@ -5,6 +5,8 @@ import { untilUp } from "@culvert/events";
 import { DEFAULT_LIMITS, Hub, type HubEvent, type HubOutput, type Limits } from "@culvert/rendezvous";
 import { Lifecycle, Sources, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
+import { enterSpan, expandContext, type SpanSpec, within } from "@culvert/tracing";
+import { SpanKind } from "@opentelemetry/api";
 import { Gateway } from "./adapters/gateway.ts";
 import { createSignalingMetrics, type SignalingMetrics } from "./adapters/metrics.ts";
 import { ReplicaBus } from "./adapters/replica-bus.ts";
@@ -12,6 +14,11 @@ import { Tokens } from "./adapters/tokens.ts";
 import type { SignalingConfig } from "./config.ts";
 import { HubLoop } from "./hub-loop.ts";
 import { type ResolvedPorts, resolvePorts, type SignalingPorts } from "./ports.ts";
+
+/** The first message of a session; below the request that its token was issued with. */
+const HELLO: SpanSpec = { name: "hello", kind: SpanKind.SERVER };
+
+type VerifyOutput = Extract<HubOutput, { readonly kind: "verify" }>;
 
 /** How long a start waits for the bus. Without it the service is not ready, but runs. */
 const BUS_UP_MS = 3000;
@@ -134,8 +141,11 @@ class Signaling implements SignalingService {
   }
 
   async #start(): Promise<SignalingInfo> {
-    const { bus, metrics, logger, ownBus } = this.#ports;
-    this.#life.onClose(() => metrics.shutdown());
+    const { bus, metrics, logger, ownBus, tracing } = this.#ports;
+    await tracing.start();
+    this.#life.onClose(async () => {
+      await Promise.all([tracing.shutdown(), metrics.shutdown()]);
+    });
     if (ownBus) this.#life.onClose(() => bus.close());
     this.#life.onClose(
       bus.onError((error, subject) => logger.error({ err: error, subject }, "a bus message could not be handled")),
@@ -177,9 +187,7 @@ class Signaling implements SignalingService {
         this.#gateway.close(output.connection, output.code, output.reason);
         return;
       case "verify":
-        void this.#tokens.verify(output.token).then((result) => {
-          this.#loop.run((hub, now) => hub.handleVerified(output.id, result, now));
-        });
+        void this.#verify(output.id, output.token);
         return;
       case "bus":
         this.#publish(output.to, output.text);
@@ -188,6 +196,20 @@ class Signaling implements SignalingService {
         this.#metrics.observe(output.event);
         this.#log(output.event);
     }
+  }
+
+  async #verify(id: VerifyOutput["id"], token: string): Promise<void> {
+    const startTime = Date.now();
+    const { result, trace } = await this.#tokens.verify(token);
+    const entry = enterSpan(this.#ports.tracing, { ...HELLO, startTime }, expandContext(trace));
+    const tell = (): void => this.#loop.run((hub, now) => hub.handleVerified(id, result, now));
+    if (entry === undefined) {
+      tell();
+      return;
+    }
+    entry.span.setAttribute("culvert.signaling.outcome", result.ok ? "accepted" : result.reason);
+    within(entry.context, tell);
+    entry.span.end();
   }
 
   #publish(to: string, text: string): void {

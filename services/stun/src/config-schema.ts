@@ -15,6 +15,7 @@ import {
   sharedToken,
   splitAddress,
   streamLimits,
+  telemetrySection,
 } from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
@@ -108,6 +109,7 @@ export const stunConfigSchema: z.ZodType<StunConfig> = z
     alternate,
     partner,
     dataPlane,
+    telemetry: telemetrySection(),
     ops: opsSection(9102),
     logLevel: logLevel(),
   })

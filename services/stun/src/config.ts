@@ -1,4 +1,4 @@
-import type { CertificateFiles, GrpcClientTls, GrpcServerTls, OpsConfig } from "@culvert/config";
+import type { CertificateFiles, GrpcClientTls, GrpcServerTls, OpsConfig, TelemetryConfig } from "@culvert/config";
 import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
 
 /** The configuration of a STUN server, checked and frozen. What each key means stands in its schema. */
@@ -8,6 +8,7 @@ export interface StunConfig {
   readonly alternate?: AlternateConfig;
   readonly partner?: PartnerConfig;
   readonly dataPlane: DataPlaneConfig;
+  readonly telemetry: TelemetryConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;
 }

@@ -1,4 +1,4 @@
-import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
+import { CertificateKeeper, ConfigError, hostAddresses, readTelemetryAccess } from "@culvert/config";
 import {
   type BoundListener,
   type Clock,
@@ -8,7 +8,16 @@ import {
 } from "@culvert/dataplane";
 import { Lifecycle, monotonicClock, systemRandom } from "@culvert/runtime";
 import { familyOf, type TransportAddress } from "@culvert/stun";
-import { createLogger, createMetrics, type Logger, type Metrics, type ReadyState, serveOps } from "@culvert/telemetry";
+import {
+  createLogger,
+  createMetrics,
+  createTracing,
+  type Logger,
+  type Metrics,
+  type ReadyState,
+  type ServiceTracing,
+  serveOps,
+} from "@culvert/telemetry";
 import { type DataPlaneCommand, type RandomSource, type StunListenerConfig, StunServer } from "@culvert/turn";
 import { PartnerClient } from "./adapters/partner-client.ts";
 import { createPartnerServer, type SendFrom } from "./adapters/partner-server.ts";
@@ -23,6 +32,7 @@ export interface StunPorts {
   readonly random?: RandomSource;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  readonly tracing?: ServiceTracing;
 }
 
 export interface StunInfo {
@@ -59,6 +69,7 @@ class Stun implements StunService {
   readonly #random: RandomSource;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
+  readonly #tracing: ServiceTracing;
   readonly #dataPlane: DataPlane;
   readonly #counters: StunMetrics;
   readonly #certificate: CertificateKeeper | undefined;
@@ -74,7 +85,9 @@ class Stun implements StunService {
     this.#clock = ports.clock ?? monotonicClock;
     this.#random = ports.random ?? systemRandom;
     this.#logger = ports.logger ?? createLogger({ service: "stun", level: config.logLevel });
-    this.#metrics = ports.metrics ?? createMetrics({ service: "stun" });
+    const access = readTelemetryAccess("stun.telemetry", config.telemetry, process.env);
+    this.#metrics = ports.metrics ?? createMetrics({ service: "stun", access, logger: this.#logger });
+    this.#tracing = ports.tracing ?? createTracing({ service: "stun", access, logger: this.#logger });
     this.#dataPlane = ports.dataPlane ?? openDataPlane(config, this.#clock, this.#logger);
     this.#counters = createStunMetrics(this.#metrics.meter, this.#dataPlane, {
       partnerUp: () => this.#partner?.up,
@@ -104,8 +117,9 @@ class Stun implements StunService {
   }
 
   async #start(): Promise<StunInfo> {
+    await this.#tracing.start();
     this.#life.onClose(
-      () => this.#metrics.shutdown(),
+      () => Promise.all([this.#tracing.shutdown(), this.#metrics.shutdown()]).then(() => {}),
       () => this.#dataPlane.close(),
     );
     const listeners = await this.#listen();
@@ -176,6 +190,7 @@ class Stun implements StunService {
     return new PartnerClient({
       config: { ...config, target },
       logger: this.#logger,
+      tracing: this.#tracing,
       onPartner: (partner) => this.#server?.setPartners(partner === undefined ? [] : [partner]),
       onAsked: (outcome) => this.#counters.countAsked(outcome),
     });
@@ -199,6 +214,7 @@ class Stun implements StunService {
         alternate: alternate.advertised ?? alternate.address,
       }),
       send: this.#sender(primary, alternate),
+      tracing: this.#tracing,
       onRespond: (outcome) => this.#counters.countRespond(outcome),
     });
     const address = await server.listen();

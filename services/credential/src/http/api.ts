@@ -21,6 +21,7 @@ import { revocationRoutes } from "./revocations.ts";
 import { signalingRoutes } from "./signaling.ts";
 import { signingKeyRoutes } from "./signing-keys.ts";
 import { tenantRoutes } from "./tenants.ts";
+import { traceRequests } from "./trace.ts";
 import { turnRestRoutes } from "./turn-rest.ts";
 import { twilioRoutes } from "./twilio.ts";
 
@@ -57,6 +58,7 @@ export async function createApi(
   api.addHook("onRoute", ({ method, url, schema }) => {
     if (schema?.hide !== true) routes.push(...[method].flat().map((each) => `${each} ${url}`));
   });
+  if (context.tracing?.configured === true) traceRequests(api, context.tracing);
   allowOrigins(app, config.http.corsOrigins);
   addRequestHooks(api, context);
   addJsonParser(api);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RandomSource } from "@culvert/runtime";
 import type { CredentialStore } from "@culvert/state";
+import type { ServiceTracing } from "@culvert/telemetry";
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import type { CredentialServiceConfig } from "../config.ts";
@@ -21,6 +22,8 @@ export interface ApiContext {
   readonly metrics: CredentialMetrics;
   readonly random: RandomSource;
   readonly uris: () => TurnUris;
+  /** Absent: nothing is traced. */
+  readonly tracing?: ServiceTracing | undefined;
 }
 
 /** A Fastify instance whose schemas are zod's. */

@@ -57,7 +57,8 @@ export async function signalingRoutes(api: Api, context: ApiContext): Promise<vo
       const key = await issuer.signingKey(tenant);
       const expiresAt = issuer.now() + ttl;
       const id = Buffer.from(random.bytes(12)).toString("base64url");
-      const token = await signSignalingToken({ key, user, id, issuedAt: issuer.issuedAt(tenant, user), expiresAt });
+      const issuedAt = issuer.issuedAt(tenant, user);
+      const token = await signSignalingToken({ key, user, id, issuedAt, expiresAt, trace: issuer.trace() });
       metrics.minted("signaling", "jwt");
       return reply.code(201).send({ token, tenant, user, ttl, expiresAt });
     },

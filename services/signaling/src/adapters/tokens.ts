@@ -21,6 +21,12 @@ export interface TokensOptions {
   readonly onRevoked: () => void;
 }
 
+/** What came of a token, and the trace that it was issued in; the latter of a good one only. */
+export interface Verified {
+  readonly result: VerifyResult;
+  readonly trace?: string;
+}
+
 /** The keys of all tenants: verifies the tokens that open sessions, signs and verifies those that resume them. */
 export class Tokens {
   readonly #ring: KeyRing = new KeyRing({ crypto: nodeCrypto });
@@ -68,20 +74,22 @@ export class Tokens {
   }
 
   /** Verifies a JWT (RFC 7519): HS256, `kid` of a known key, `aud`, `exp`, `sub`, `tenant` of the key. Never rejects. */
-  async verify(token: string): Promise<VerifyResult> {
+  async verify(token: string): Promise<Verified> {
     const key = this.#keyOf(token);
-    if (key === undefined) return { ok: false, reason: "unknown-key" };
+    if (key === undefined) return refused("unknown-key");
     const seconds = Date.now() / 1000;
-    if (key.notAfter !== undefined && key.notAfter <= seconds) return { ok: false, reason: "key-expired" };
+    if (key.notAfter !== undefined && key.notAfter <= seconds) return refused("key-expired");
     try {
       const { payload } = await jwtVerify(token, this.#derive(key, "jwt"), {
         algorithms: ["HS256"],
         audience: SIGNALING_AUDIENCE,
         requiredClaims: ["exp", "sub", "tenant"],
       });
-      return this.#judge(payload, key, seconds);
+      const result = this.#judge(payload, key, seconds);
+      const { trace } = payload;
+      return result.ok && typeof trace === "string" ? { result, trace } : { result };
     } catch (error) {
-      return { ok: false, reason: error instanceof errors.JWTExpired ? "expired" : "bad-token" };
+      return refused(error instanceof errors.JWTExpired ? "expired" : "bad-token");
     }
   }
 
@@ -152,4 +160,8 @@ export class Tokens {
     known.set(purpose, derived);
     return derived;
   }
+}
+
+function refused(reason: string): Verified {
+  return { result: { ok: false, reason } };
 }

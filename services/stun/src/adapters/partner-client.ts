@@ -3,23 +3,30 @@ import {
   bearerMetadata,
   channelCredentials,
   type DescribeResponse,
+  endCall,
   KEEPALIVE,
   PartnerServiceClient,
+  rpcSpan,
+  tracedMetadata,
 } from "@culvert/contracts";
 import { canonicalIp } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
+import { enterSpan, type SpanSpec, type Tracing } from "@culvert/tracing";
 import type { AskPartner, PartnerAddress } from "@culvert/turn";
+import { SpanKind } from "@opentelemetry/api";
 import type { PartnerConfig } from "../config.ts";
 
 export interface PartnerClientOptions {
   readonly config: PartnerConfig & { readonly target: string };
   readonly logger: Logger;
+  readonly tracing: Tracing;
   /** Called when the partner comes, changes its addresses, or goes (undefined). */
   readonly onPartner: (partner: PartnerAddress | undefined) => void;
   readonly onAsked: (outcome: "ok" | "failed") => void;
 }
 
 const DEADLINE_MS = 1_000;
+const RESPOND: SpanSpec = rpcSpan("culvert.stun.v1.PartnerService/Respond", SpanKind.CLIENT);
 
 /** Knows the partner's addresses and has it send. */
 export class PartnerClient {
@@ -60,7 +67,11 @@ export class PartnerClient {
 
   ask({ datagram, destination, fromAlternatePort }: AskPartner): void {
     const request = { datagram: Buffer.from(datagram), destination, fromAlternatePort };
-    this.#client.respond(request, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error) => {
+    // A Binding request has no caller to go on with: the trace begins where another process is asked.
+    const entry = enterSpan(this.#options.tracing, RESPOND);
+    const metadata = tracedMetadata(this.#metadata, entry?.context);
+    this.#client.respond(request, metadata, { deadline: Date.now() + DEADLINE_MS }, (error) => {
+      endCall(entry, error?.code, error?.details);
       if (!this.#closed) this.#options.onAsked(error === null ? "ok" : "failed");
     });
   }

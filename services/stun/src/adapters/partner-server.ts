@@ -2,6 +2,8 @@ import { ConfigError, readGrpcServerTls } from "@culvert/config";
 import {
   closeGrpc,
   type DescribeResponse,
+  endCall,
+  enterCall,
   hasBearer,
   KEEPALIVE,
   listenGrpc,
@@ -11,6 +13,7 @@ import {
   type RespondResponse,
 } from "@culvert/contracts";
 import { decodeMessage, MessageClass, Method, parseIp, type TransportAddress } from "@culvert/stun";
+import type { Tracing } from "@culvert/tracing";
 import { type Metadata, Server, type sendUnaryData, status } from "@grpc/grpc-js";
 import type { PartnerConfig } from "../config.ts";
 
@@ -22,6 +25,7 @@ export interface PartnerServerOptions {
   /** This server's two addresses, as clients know them. */
   readonly describe: () => { readonly primary: TransportAddress; readonly alternate: TransportAddress };
   readonly send: SendFrom;
+  readonly tracing: Tracing;
   readonly onRespond: (outcome: "sent" | "refused" | "unauthenticated") => void;
 }
 
@@ -36,7 +40,7 @@ const MAX_DATAGRAM = 1500;
 
 /** Serves `PartnerService`: answers "from the other address" for a server that has only one. */
 export function createPartnerServer(options: PartnerServerOptions): PartnerServer {
-  const { config, describe, send, onRespond } = options;
+  const { config, describe, send, tracing, onRespond } = options;
   const server = new Server({ ...KEEPALIVE, "grpc.max_receive_message_length": 64 * 1024 });
 
   const authenticated = (metadata: Metadata, callback: sendUnaryData<never>): boolean => {
@@ -53,10 +57,13 @@ export function createPartnerServer(options: PartnerServerOptions): PartnerServe
       if (!authenticated(metadata, callback)) return;
       const problem = problemOf(request);
       const { destination, datagram, fromAlternatePort } = request;
+      const entry = enterCall(tracing, "culvert.stun.v1.PartnerService/Respond", metadata);
       const sent = problem === undefined && destination !== undefined && send(datagram, destination, fromAlternatePort);
       onRespond(sent ? "sent" : "refused");
+      const details = problem ?? "there is no such address here";
+      endCall(entry, sent ? status.OK : status.INVALID_ARGUMENT, details);
       if (sent) callback(null, {});
-      else callback({ code: status.INVALID_ARGUMENT, details: problem ?? "there is no such address here" });
+      else callback({ code: status.INVALID_ARGUMENT, details });
     },
   };
   server.addService(PartnerServiceService, service);
