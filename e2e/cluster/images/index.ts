@@ -39,8 +39,8 @@ export async function makeImages(folder: string, tools: string): Promise<readonl
   });
   const nats = makeImage(folder, {
     name: `${IMAGES.nats}:${TAG}`,
-    root: await programs("nats", { "/nats-server": "/usr/sbin/nats-server" }),
-    config: { Entrypoint: ["/nats-server"], Env: [PATH] },
+    root: await programs("nats", { "/usr/local/bin/nats-server": "/usr/sbin/nats-server" }),
+    config: { Cmd: ["nats-server"], Env: [PATH] },
   });
   return [...(await Promise.all([pause, coredns, redis, nats])), ...(await culvert(folder))];
 }

@@ -10,6 +10,7 @@ import { dnsObjects } from "./dns.ts";
 import { LoadBalancer } from "./load-balancer.ts";
 import { must } from "./must.ts";
 import { makeSite } from "./network.ts";
+import { PolicyEnforcer } from "./network-policies.ts";
 import { ClusterNode } from "./node.ts";
 import { Pki } from "./pki.ts";
 import { toolsFolder } from "./tools.ts";
@@ -18,7 +19,14 @@ const NODES_MS = 120_000;
 const DNS_MS = 120_000;
 
 export interface Pod extends KubeObject {
-  readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly image: string }[] };
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly hostNetwork?: boolean;
+    readonly containers: readonly {
+      readonly image: string;
+      readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+    }[];
+  };
   readonly status: {
     readonly phase?: string;
     readonly podIP?: string;
@@ -35,6 +43,7 @@ export interface Cluster {
   /** A host that knows no way to a pod or a Service. */
   readonly client: Host;
   readonly balancer: LoadBalancer;
+  readonly policies: PolicyEnforcer;
   kubectl(args: readonly string[], options?: { readonly timeoutMs?: number }): Promise<string>;
   helm(args: readonly string[], options?: { readonly timeoutMs?: number }): Promise<string>;
   apply(objects: readonly object[]): Promise<void>;
@@ -79,6 +88,7 @@ export async function startCluster(stage: Stage, { folder, nodes: count, say }: 
     nodes,
     client: site.client,
     balancer: LoadBalancer.start(stage, api, site.client, known),
+    policies: PolicyEnforcer.start(stage, api, known, folder),
     kubectl,
     helm,
     apply: async (objects) => {

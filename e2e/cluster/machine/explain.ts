@@ -3,7 +3,7 @@ import type { Cluster } from "./cluster.ts";
 const LOG_LINES = 25;
 
 /** What the cluster says of a namespace in which something went wrong. */
-export async function explain({ kubectl, nodes, balancer }: Cluster, namespace: string): Promise<string> {
+export async function explain({ kubectl, nodes, balancer, policies }: Cluster, namespace: string): Promise<string> {
   const ask = (args: readonly string[]): Promise<string> => kubectl(args).catch((error: unknown) => String(error));
   const pods = await ask(["-n", namespace, "get", "pods", "-o", "wide"]);
   const events = await ask(["-n", namespace, "get", "events", "--sort-by=.lastTimestamp"]);
@@ -20,6 +20,7 @@ export async function explain({ kubectl, nodes, balancer }: Cluster, namespace: 
     parts.push(`kubelet of ${node.name}:`, errors.slice(-6).join("\n"));
   }
   if (balancer.failure !== "") parts.push(`load balancer: ${balancer.failure}`);
+  if (policies.failure !== "") parts.push(`network policies: ${policies.failure}`);
   return parts.join("\n");
 }
 

@@ -3,7 +3,7 @@ import type { Stage } from "../../chaos/support/stage.ts";
 import type { ClusterApi, KubeObject } from "./api.ts";
 import { BALANCER_IPS } from "./network.ts";
 
-const LOOK_MS = 250;
+const LOOK_MS = 300;
 
 interface Service extends KubeObject {
   readonly spec: { readonly type?: string; readonly loadBalancerIP?: string };

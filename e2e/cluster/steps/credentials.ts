@@ -5,6 +5,8 @@ import { iceServersFrom } from "../outside/application.ts";
 import type { Context, Step } from "./step.ts";
 
 const API_PORT = 8080;
+/** The tenant that the chart makes. */
+const KEY_ID = "default";
 
 interface Secret extends KubeObject {
   readonly data?: Readonly<Record<string, string>>;
@@ -39,13 +41,11 @@ async function findApi({ cluster, names }: Context): Promise<ApiAccess> {
   const secrets = await cluster.api.list<Secret>(
     `${path}/secrets?labelSelector=${encodeURIComponent(names.selector())}`,
   );
-  const data = secrets.map((secret) => secret.data ?? {}).find((one) => one["api-token"] !== undefined);
-  const read = (key: string): string => Buffer.from(data?.[key] ?? "", "base64").toString("utf8");
-  const [, keyId] = /kid: (\S+)/.exec(read("tenants.yaml")) ?? [];
-  if (keyId === undefined) throw new Error("no Secret of the release has api-token and tenants.yaml");
+  const token = secrets.map(({ data = {} }) => data["api-token"]).find((one) => one !== undefined);
+  if (token === undefined) throw new Error("no Secret of the release has api-token");
   const ip = await eventually("the API has an address", async () => {
     const service = await cluster.api.get<Service>(`${path}/services/${names.component("credential")}`);
     return service.status.loadBalancer?.ingress?.[0]?.ip;
   });
-  return { apiUrl: `http://${ip}:${API_PORT}`, keyId, token: read("api-token") };
+  return { apiUrl: `http://${ip}:${API_PORT}`, keyId: KEY_ID, token: Buffer.from(token, "base64").toString("utf8") };
 }
