@@ -143,7 +143,9 @@ class Relay implements RelayService {
   async #start(): Promise<RelayInfo> {
     const { dataPlane, resolver, logger, metrics, env, clock, time, keys } = this.#ports;
     const config = this.#config;
-    this.#life.onClose(() => metrics.shutdown());
+    this.#life.onClose(async () => {
+      await Promise.all([tracing.shutdown(), metrics.shutdown()]);
+    });
     const host = hostAddresses();
     const here = resolveRelayAddresses(config.addresses, host);
     refuseConflict({ ...config, addresses: here });
@@ -302,14 +304,16 @@ class Relay implements RelayService {
   async #drain(): Promise<void> {
     const { timeout } = this.#config.drain;
     this.#loop?.run((turn) => turn.setDraining({}));
-    this.#fleet?.announce();
+    const began = this.allocations();
+    this.#fleet?.depart();
     if (this.#loop === undefined) return;
     if (this.allocations() > 0 && timeout > 0) {
       this.#ports.logger.info({ allocations: this.allocations(), timeout }, "relay drains");
       this.#drainEnds = this.#ports.clock() + timeout * 1000;
       await this.#untilEmpty.atMost(timeout * 1000);
     }
-    if (this.allocations() > 0) await this.#fleet?.leave();
+    // Where all has gone to other relays, clients may still send here for a moment.
+    if (began > 0) await this.#fleet?.leave();
   }
 
   #stopped(): void {

@@ -76,6 +76,8 @@ export interface RelayEntry {
   /** What clients are told in ALTERNATE-SERVER. */
   readonly turn: readonly TransportAddress[];
   readonly load: RelayLoad;
+  /** Where relayed addresses move: those that its host has, and on which it would go on with slots. */
+  readonly reach?: readonly string[];
   /** Authority (`host:port`) of its gRPC service. */
   readonly admin?: string;
   readonly startedAt: FleetTime;

@@ -1,9 +1,10 @@
 import type { DataPlane, DataPlaneEvent, OpenMesh } from "@culvert/dataplane";
 import type { EventBus, UsageLog } from "@culvert/events";
-import { fleetKeys, leaseTimes, type RelayIdentity, type SlotName } from "@culvert/fleet";
+import { fleetKeys, leaseTimes, parseSlot, type Reach, type RelayIdentity, type SlotName } from "@culvert/fleet";
 import type { FleetStore, RelayEntry, SlotState } from "@culvert/state";
 import type { StunCrypto } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
+import { outside } from "@culvert/tracing";
 import {
   type Ask,
   type FleetRelay,
@@ -40,6 +41,9 @@ import { type SlotCounters, SlotEvents } from "./slot-events.ts";
 import { SlotTable } from "./slot-table.ts";
 import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
+
+/** Addresses that the registry is told of a host; a host with more is not told of as a whole. */
+const MAX_REACH = 128;
 
 export interface MemberOptions {
   readonly config: RelayConfig;
@@ -104,6 +108,8 @@ export class FleetMember implements ControlHooks, FleetSink {
   #loop: ControlLoop | undefined;
   #mesh: OpenMesh | undefined;
   #startedAt = 0;
+  #reach: Reach | undefined;
+  #departing = false;
 
   constructor(options: MemberOptions) {
     const { config, fleet, self, time, store, bus, usage: log, dataPlane, crypto, random, logger, relays } = options;
@@ -197,7 +203,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       logger,
       counters: counters.slots,
       settled: () => this.leases.settled,
-      release: (slot) => this.leases.release(slot),
+      release: (slot, to) => this.leases.release(slot, to),
       tellOthers: (moved) => this.#hints.publish(moved),
     });
     this.leases = new LeaseLoop({
@@ -282,8 +288,15 @@ export class FleetMember implements ControlHooks, FleetSink {
     const { fleet, time, store } = this.#options;
     this.#loop = loop;
     this.#startedAt = Math.floor(time.now());
-    this.leases.start(this.#addresses.reach());
-    if (fleet.failover === "address") this.#addresses.follow((reach) => this.leases.setReach(reach));
+    const reach = this.#addresses.reach();
+    this.leases.start(reach);
+    if (fleet.failover === "address") {
+      this.#reach = reach;
+      this.#addresses.follow((next) => {
+        this.#reach = next;
+        this.leases.setReach(next);
+      });
+    }
     this.#every(leaseTimes(this.#ttl, 0).heartbeat, () => this.beat());
     this.#fleetRelays.follow();
     this.#every(fleet.usage.interval * 1000, () => this.#writeCounters());
@@ -337,7 +350,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     if (question.kind !== "admit") return false;
     void this.#admission
       .decide(question.allocation)
-      .then((answer) => this.#loop?.run((turn, now) => turn.handleAnswer(id, answer, now)));
+      .then((answer) => outside(() => this.#loop?.run((turn, now) => turn.handleAnswer(id, answer, now))));
     return true;
   }
 
@@ -359,6 +372,13 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.leases.setReach(this.#addresses.reach());
     this.#slotEvents.tell();
     this.announce();
+  }
+
+  /** From now on slots go to other relays whose hosts have their addresses, where relayed addresses move. */
+  depart(): void {
+    this.#departing = true;
+    this.announce();
+    this.#handOverTo(this.peers.all);
   }
 
   /** Gives up all slots, for others to go on with where their addresses move. */
@@ -402,12 +422,26 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#loop?.run((turn) => turn.setAlternates(alternates));
     if (slots !== undefined) this.#foreignPorts.forward(slots);
     if (!this.#slotEvents.joined && this.leases.settled) this.#slotEvents.tell();
+    if (this.#departing) this.#handOverTo(relays);
   }
 
   renewed(ok: boolean, seconds: number): void {
     const { renewals } = this.counters;
     renewals[ok ? "ok" : "failed"]++;
     renewals.seconds += seconds;
+  }
+
+  /** Each slot goes to the relay with the fewest allocations whose host has its address, if there is one. */
+  #handOverTo(relays: readonly RelayEntry[]): void {
+    if (this.#reach === undefined) return;
+    const takers = relays
+      .filter(({ identity, load }) => identity !== this.identity && !load.draining)
+      .sort((a, b) => a.load.allocations - b.load.allocations);
+    for (const slot of this.slots.names()) {
+      const ip = parseSlot(slot)?.ip ?? "";
+      const taker = takers.find(({ reach }) => reach?.includes(ip));
+      if (taker !== undefined) void this.#slotEvents.handOver(slot, taker.identity);
+    }
   }
 
   /** Gives up the slots of former addresses in which nothing lives any more. */
@@ -447,6 +481,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       draining: draining(),
       admin: adminTarget(),
       mesh: this.#mesh?.local,
+      reach: this.#reach === undefined ? undefined : [...this.#reach.ips].slice(0, MAX_REACH),
     });
   }
 

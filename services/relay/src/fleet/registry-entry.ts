@@ -21,18 +21,21 @@ export interface RegistryEntryOptions {
   readonly admin: string | undefined;
   /** Where its mesh is bound. */
   readonly mesh: TransportAddress | undefined;
+  /** Addresses that its host has, where relayed addresses move. */
+  readonly reach: readonly string[] | undefined;
 }
 
 /** What the registry of the fleet says of this relay. */
 export function registryEntry(
   options: RegistryEntryOptions,
 ): Omit<RelayEntry, "identity" | "instance" | "host" | "sentAt" | "contact"> {
-  const { config, fleet, slots, ledger, startedAt, draining, admin, mesh } = options;
+  const { config, fleet, slots, ledger, startedAt, draining, admin, mesh, reach } = options;
   return {
     turn: advertised(options),
     load: { allocations: ledger.size, capacity: openCapacity(config, slots), draining },
     startedAt,
     ...(mesh === undefined ? {} : { mesh: { ...mesh, ip: fleet.mesh?.external ?? mesh.ip } }),
+    ...(reach === undefined ? {} : { reach }),
     ...(admin === undefined ? {} : { admin }),
   };
 }

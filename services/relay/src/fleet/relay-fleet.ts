@@ -45,10 +45,10 @@ export class RelayFleet {
 
   constructor(options: RelayFleetOptions) {
     const { config, fleet, ports, relays, listeners, local, draining } = options;
-    const { time, dataPlane, crypto, random, logger, env, metrics } = ports;
+    const { time, dataPlane, crypto, random, logger, env, metrics, tracing } = ports;
     this.#options = options;
     const self = fleetSelf(fleet, env, random);
-    this.#backends = openBackends(fleet, ports.fleet, { name: `relay ${self.identity}`, logger, metrics });
+    this.#backends = openBackends(fleet, ports.fleet, { name: `relay ${self.identity}`, logger, metrics, tracing });
     const { store, bus, usage } = this.#backends;
     this.#member = new FleetMember({
       config,
@@ -141,6 +141,11 @@ export class RelayFleet {
   /** Tells the others at once that this relay drains. */
   announce(): void {
     this.#member.announce();
+  }
+
+  /** Where relayed addresses move, others who have them too go on with what lives, from now on. */
+  depart(): void {
+    this.#member.depart();
   }
 
   /** Where relayed addresses move, others go on with what still lives. */

@@ -37,7 +37,7 @@ export interface SlotEventsOptions {
   readonly counters: SlotCounters;
   /** Whether it is known which slots this relay gets for now. */
   readonly settled: () => boolean;
-  readonly release: (slot: SlotName) => void;
+  readonly release: (slot: SlotName, to?: string) => void;
   /** Tells the other relays that slots have moved. */
   readonly tellOthers: (slots: readonly SlotName[]) => void;
 }
@@ -64,8 +64,12 @@ export class SlotEvents implements SlotSink {
     loop.run((turn, now) => turn.setSlots(slots.configs(), now, reason));
   }
 
-  /** Others go on with the slot: nothing is relayed for it any more, and all that happened is written. */
-  async handOver(slot: SlotName): Promise<void> {
+  /**
+   * Others go on with the slot: nothing is relayed for it any more, and all that happened is written.
+   *
+   * @param to the relay that takes it; otherwise any that can
+   */
+  async handOver(slot: SlotName, to?: string): Promise<void> {
     const { slots, dataPlane, time, ledger, writer, release, tellOthers } = this.#options;
     const lease = slots.leaseOf(slot);
     if (lease === undefined || this.#handingOver.has(slot)) return;
@@ -75,7 +79,7 @@ export class SlotEvents implements SlotSink {
     dataPlane.apply([{ type: "lease", lease, deadline: time.clock() }]);
     for (const { allocation } of ledger.ofSlot(slot)) writer.changed(allocation);
     await writer.flush();
-    release(slot);
+    release(slot, to);
     this.#handingOver.delete(slot);
     tellOthers([slot]);
   }
