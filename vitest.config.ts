@@ -27,11 +27,12 @@ export default defineConfig({
           "libs/{contracts,state,events,dataplane,turn-client}/test/**/*.test.ts",
           "services/*/test/**/*.test.ts",
           "cli/test/**/*.test.ts",
+          "dashboards/test/**/*.test.ts",
         ],
         { testTimeout: 20_000 },
       ),
       // Foreign clients against the running platform, one file at a time: they share two cores.
-      project("e2e", ["e2e/**/*.test.ts"], {
+      project("e2e", ["e2e/{deploy,interop,platform}/**/*.test.ts"], {
         testTimeout: 120_000,
         hookTimeout: 120_000,
         fileParallelism: false,

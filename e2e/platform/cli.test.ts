@@ -110,9 +110,9 @@ describe("culvert ping-turn", () => {
     const starting = createServer((request, response) => {
       asked += 1;
       if (asked < 2) return void response.writeHead(503).end();
-      const { method, url = "", headers } = request;
+      const { url = "", headers } = request;
       fetch(new URL(url, apiUrl), {
-        method,
+        method: "POST",
         headers: { authorization: headers.authorization ?? "", "content-type": "application/json" },
         body: "{}",
       })
