@@ -9,6 +9,7 @@ export {
   inSpan,
   outside,
   type SpanSpec,
+  sampledContext,
   startSpan,
   within,
 } from "./spans.ts";

@@ -85,6 +85,12 @@ export function outside<T>(work: () => T): T {
   return context.active() === ROOT_CONTEXT ? work() : context.with(ROOT_CONTEXT, work);
 }
 
+/** The active context, if it is sampled: to go on with later. */
+export function sampledContext(): Context | undefined {
+  const active = context.active();
+  return tracerOf(active) === undefined ? undefined : active;
+}
+
 async function follow<T>({ span, context: own }: Entry, work: (span: Span) => Promise<T>): Promise<T> {
   try {
     return await context.with(own, work, undefined, span);

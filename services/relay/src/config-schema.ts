@@ -19,6 +19,7 @@ import {
   sharedToken,
   splitAddress,
   streamLimits,
+  telemetrySection,
 } from "@culvert/config";
 import { DEFAULT_LIMITS } from "@culvert/dataplane";
 import { z } from "zod";
@@ -304,6 +305,7 @@ export const relayConfigSchema: z.ZodType<RelayConfig> = z
       .describe("Graceful stop."),
     fleet: fleetSection(),
     grpc,
+    telemetry: telemetrySection(),
     ops: opsSection(9101),
     logLevel: logLevel(),
     logAddresses: z

@@ -1,4 +1,4 @@
-import type { CertificateFiles, CredentialConfig, GrpcServerTls, OpsConfig } from "@culvert/config";
+import type { CertificateFiles, CredentialConfig, GrpcServerTls, OpsConfig, TelemetryConfig } from "@culvert/config";
 import type { DataPlaneKind, DataPlaneLimits } from "@culvert/dataplane";
 import type { Mobility } from "@culvert/turn";
 import type { ExternalAddressConfig } from "./external/config.ts";
@@ -26,6 +26,7 @@ export interface RelayConfig {
   readonly drain: { readonly timeout: number };
   readonly fleet?: FleetConfig;
   readonly grpc?: AdminConfig;
+  readonly telemetry: TelemetryConfig;
   readonly ops: OpsConfig;
   readonly logLevel: string;
   readonly logAddresses: "hashed" | "plain";

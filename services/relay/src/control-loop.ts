@@ -1,5 +1,7 @@
 import type { Clock, DataPlane, DataPlaneEvent } from "@culvert/dataplane";
+import { outside, within } from "@culvert/tracing";
 import type { Ask, DataPlaneCommand, Millis, Output, TurnEvent, TurnServer } from "@culvert/turn";
+import type { Context } from "@opentelemetry/api";
 
 /** What goes through the control path, since the start and now. */
 export interface ControlLoad {
@@ -29,6 +31,8 @@ export interface ControlLoopOptions {
   readonly clock: Clock;
   readonly onEvent: (event: TurnEvent) => void;
   readonly hooks?: ControlHooks;
+  /** What the server's last output is part of that is being traced. Absent: nothing is. */
+  readonly contextOf?: () => Context | undefined;
 }
 
 /**
@@ -47,7 +51,8 @@ export class ControlLoop {
 
   constructor(options: ControlLoopOptions) {
     this.#options = options;
-    options.dataPlane.onEvents((events) => this.#take(events));
+    // A socket was opened for somebody; what comes from it is of everybody.
+    options.dataPlane.onEvents((events) => outside(() => this.#take(events)));
   }
 
   /** Hands the server something that does not come from the network, and carries out what follows. */
@@ -100,16 +105,26 @@ export class ControlLoop {
   }
 
   #collect(now: Millis): readonly DataPlaneCommand[] {
-    const { turn, onEvent, hooks } = this.#options;
+    const { turn, contextOf } = this.#options;
     const commands: DataPlaneCommand[] = [];
     for (let output = turn.pollOutput(); output !== undefined; output = turn.pollOutput()) {
       if (isCommand(output)) commands.push(output);
-      else if (output.type === "event") onEvent(output);
-      else if (output.type === "changed") hooks?.changed(output.allocation);
-      // Where nobody answers for others, the server has an answer for that.
-      else if (hooks?.ask(output) !== true) turn.handleAnswer(output.id, { kind: "unavailable" }, now);
+      else {
+        const told = output;
+        const context = contextOf?.();
+        if (context === undefined) this.#tell(told, now);
+        else within(context, () => this.#tell(told, now));
+      }
     }
     return commands;
+  }
+
+  #tell(output: Exclude<Output, DataPlaneCommand>, now: Millis): void {
+    const { turn, onEvent, hooks } = this.#options;
+    if (output.type === "event") onEvent(output);
+    else if (output.type === "changed") hooks?.changed(output.allocation);
+    // Where nobody answers for others, the server has an answer for that.
+    else if (hooks?.ask(output) !== true) turn.handleAnswer(output.id, { kind: "unavailable" }, now);
   }
 
   #schedule(): void {
@@ -120,7 +135,7 @@ export class ControlLoop {
     const delay = Math.min(Math.max(Math.ceil(due - this.#options.clock()), 0), MAX_DELAY_MS);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.run((turn, now) => turn.handleTimeout(now));
+      outside(() => this.run((turn, now) => turn.handleTimeout(now)));
     }, delay);
   }
 }

@@ -6,6 +6,8 @@ import type { RelayConfig } from "./config.ts";
 import { type ControlHooks, ControlLoop } from "./control-loop.ts";
 import type { KeyStore } from "./key-store.ts";
 import type { ResolvedPorts } from "./ports.ts";
+import type { TracedClaims } from "./tracing/credential-trace.ts";
+import { TracedTurnServer } from "./tracing/traced-turn-server.ts";
 
 export interface ControlOptions {
   readonly config: RelayConfig;
@@ -20,8 +22,9 @@ export interface ControlOptions {
 /** A TURN server on the data plane, with all who want to know what it does. */
 export function createControl(options: ControlOptions): ControlLoop {
   const { config, turnConfig, ports, keys, hooks, observers } = options;
-  const { crypto, random, logger, clock, dataPlane } = ports;
+  const { crypto, random, logger, clock, dataPlane, tracing } = ports;
   const { auth, realm, limits } = config;
+  let traced: TracedTurnServer | undefined;
   const authenticator = createAuthenticator({
     users: auth.users,
     realm,
@@ -29,14 +32,18 @@ export function createControl(options: ControlOptions): ControlLoop {
     usesKeys: ports.keys !== undefined || auth.secrets.length > 0,
     crypto,
     ...(limits.maxBps === undefined ? {} : { maxBps: limits.maxBps }),
+    ...(tracing.configured ? { onKnown: (claims: TracedClaims) => traced?.identified(claims) } : {}),
   });
-  const turn = new TurnServer(turnConfig, { crypto, random, authenticator });
+  const turnPorts = { crypto, random, authenticator };
+  if (tracing.configured) traced = new TracedTurnServer(turnConfig, turnPorts, tracing);
+  const turn = traced ?? new TurnServer(turnConfig, turnPorts);
   const log = createTurnLog(logger, anonymiser(config.logAddresses, random.bytes(32)), clock);
   return new ControlLoop({
     turn,
     dataPlane,
     clock,
     ...(hooks === undefined ? {} : { hooks }),
+    ...(traced === undefined ? {} : { contextOf: () => traced?.context }),
     onEvent: (event) => {
       for (const observe of observers) observe(event, turn);
       log(event);

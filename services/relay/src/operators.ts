@@ -2,6 +2,7 @@ import { readGrpcServerTls } from "@culvert/config";
 import type { Clock } from "@culvert/dataplane";
 import { FailureLimiter } from "@culvert/runtime";
 import type { Logger } from "@culvert/telemetry";
+import type { Tracing } from "@culvert/tracing";
 import { createAdminServer } from "./adapters/relay-admin.ts";
 import type { RelayAdmin } from "./admin.ts";
 import type { AdminConfig } from "./config.ts";
@@ -11,6 +12,7 @@ export interface OperatorsOptions {
   readonly admin: RelayAdmin;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   readonly onFailure: () => void;
   readonly onClose: (close: () => Promise<void>) => void;
 }
@@ -19,7 +21,7 @@ export interface OperatorsOptions {
 export async function serveOperators(
   options: OperatorsOptions,
 ): Promise<{ readonly host: string; readonly port: number }> {
-  const { config, admin, clock, logger, onFailure, onClose } = options;
+  const { config, admin, clock, logger, tracing, onFailure, onClose } = options;
   const server = createAdminServer({
     host: config.host,
     port: config.port,
@@ -29,6 +31,7 @@ export async function serveOperators(
     clock,
     failures: new FailureLimiter({ burst: 10, perMinute: 10, maxSources: 20_000 }),
     onFailure,
+    tracing,
     logger,
   });
   const address = await server.listen();

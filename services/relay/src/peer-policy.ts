@@ -79,7 +79,7 @@ export class PeerPolicies {
 }
 
 function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
-  const { credential, peers, fleet } = config;
+  const { credential, peers, fleet, telemetry } = config;
   const { redis, nats } = fleet ?? {};
   const targets = [
     ...(credential.target === undefined ? [] : [credential.target]),
@@ -87,6 +87,7 @@ function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
     ...(redis?.sentinels ?? []),
     ...(redis?.cluster ?? []),
     ...(nats?.servers ?? []),
+    ...(telemetry.otlp.endpoint === undefined ? [] : [new URL(telemetry.otlp.endpoint).host]),
   ];
   return [...targets.map(hostOfTarget), ...peers.backends, ...surroundingHosts(env)];
 }

@@ -1,12 +1,19 @@
 import { hostname } from "node:os";
-import { ConfigError, type CredentialConfig, readGrpcCredentials } from "@culvert/config";
+import { ConfigError, type CredentialConfig, readGrpcCredentials, readTelemetryAccess } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
 import { createDataPlane, nativeCrypto } from "@culvert/dataplane";
 import { monotonicClock, nodeCrypto, systemRandom } from "@culvert/runtime";
 import type { StunCrypto } from "@culvert/stun";
-import { createLogger, createMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import {
+  createLogger,
+  createMetrics,
+  createTracing,
+  type Logger,
+  type Metrics,
+  type ServiceTracing,
+} from "@culvert/telemetry";
 import type { RandomSource } from "@culvert/turn";
 import { type Resolver, systemResolver } from "./adapters/own-backends.ts";
 import { mobilityOf, type RelayConfig } from "./config.ts";
@@ -23,6 +30,7 @@ export interface RelayPorts {
   readonly crypto?: StunCrypto;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  readonly tracing?: ServiceTracing;
   readonly resolver?: Resolver;
   /** File descriptors that the process may open. Default: what the system says. */
   readonly descriptorLimit?: number;
@@ -43,25 +51,33 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
   const time = new FleetTime(ports.clock ?? monotonicClock);
   const { clock } = time;
   const logger = ports.logger ?? createLogger({ service: "relay", level: config.logLevel });
+  const env = ports.env ?? process.env;
+  const access = readTelemetryAccess("relay.telemetry", config.telemetry, env);
+  const tracing = ports.tracing ?? createTracing({ service: "relay", access, logger });
   return {
     clock,
     time,
     fleet: ports.fleet ?? {},
     logger,
+    tracing,
     dataPlane: ports.dataPlane ?? openDataPlane(config, clock, logger),
     random: ports.random ?? systemRandom,
     crypto: ports.crypto ?? (config.dataPlane.kind === "node" ? nodeCrypto : nativeCrypto(nodeCrypto)),
-    metrics: ports.metrics ?? createMetrics({ service: "relay" }),
+    metrics: ports.metrics ?? createMetrics({ service: "relay", access, logger }),
     resolver: ports.resolver ?? systemResolver,
-    env: ports.env ?? process.env,
-    keys: ports.keys ?? credentialService(config.credential, logger),
+    env,
+    keys: ports.keys ?? credentialService(config.credential, logger, tracing),
   };
 }
 
-function credentialService({ target, ...proof }: CredentialConfig, logger: Logger): KeySource | undefined {
+function credentialService(
+  { target, ...proof }: CredentialConfig,
+  logger: Logger,
+  tracing: ServiceTracing,
+): KeySource | undefined {
   if (target === undefined) return undefined;
   const credentials = readGrpcCredentials("relay.credential", proof);
-  return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger });
+  return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger, tracing });
 }
 
 function openDataPlane(config: RelayConfig, clock: Clock, logger: Logger): DataPlane {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
 import { Lifecycle, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
@@ -21,6 +22,10 @@ import { type RelayPorts, type ResolvedPorts, resolvePorts } from "./ports.ts";
 import { relayIdentity } from "./relay-identity.ts";
 import { RelayedAddresses } from "./relayed-addresses.ts";
 import { ownKeys, turnServerConfig } from "./turn-config.ts";
+
+/** How long tracing waits for a relay that is not ready, and how often it looks, in milliseconds. */
+const TRACE_PATIENCE_MS = 30_000;
+const TRACE_LOOK_MS = 100;
 
 export interface RelayInfo {
   /** In the order of the configuration, with the ports that were taken. */
@@ -141,7 +146,7 @@ class Relay implements RelayService {
   }
 
   async #start(): Promise<RelayInfo> {
-    const { dataPlane, resolver, logger, metrics, env, clock, time, keys } = this.#ports;
+    const { dataPlane, resolver, logger, metrics, tracing, env, clock, time, keys } = this.#ports;
     const config = this.#config;
     this.#life.onClose(async () => {
       await Promise.all([tracing.shutdown(), metrics.shutdown()]);
@@ -226,6 +231,7 @@ class Relay implements RelayService {
             admin: fleet?.admin ?? admin,
             clock,
             logger,
+            tracing,
             onFailure: () => this.#metrics.countAdminFailure(),
             onClose,
           });
@@ -254,7 +260,15 @@ class Relay implements RelayService {
     external?.follow((next) => changes.apply(next));
     if (fleet === undefined) serve();
     else fleet.join(serve);
+    if (tracing.configured) void this.#traceOnceReady();
     return { ...info, ...(ops === undefined ? {} : { ops }), ...(grpc === undefined ? {} : { grpc }) };
+  }
+
+  /** What loads the SDK holds up everything else: calls that are carried on over a restart come first. */
+  async #traceOnceReady(): Promise<void> {
+    const until = performance.now() + TRACE_PATIENCE_MS;
+    while (!this.ready().ready && performance.now() < until) await sleep(TRACE_LOOK_MS, undefined, { ref: false });
+    if (!this.#life.stopping) await this.#ports.tracing.start();
   }
 
   #draining(): boolean {

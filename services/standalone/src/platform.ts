@@ -1,11 +1,11 @@
-import { ConfigError } from "@culvert/config";
+import { ConfigError, readTelemetryAccess } from "@culvert/config";
 import { createCredentialService, openStore } from "@culvert/credential-service";
-import { createMemoryBus } from "@culvert/events";
+import { createMemoryBus, tracedBus } from "@culvert/events";
 import { createRelayService } from "@culvert/relay-service";
 import { monotonicClock as clock, systemRandom as random } from "@culvert/runtime";
 import { createSignalingService } from "@culvert/signaling-service";
 import { createStunService } from "@culvert/stun-service";
-import { createLogger, createMetrics, type Logger } from "@culvert/telemetry";
+import { createLogger, createMetrics, createTracing, type Logger } from "@culvert/telemetry";
 import type { StandaloneConfig } from "./config.ts";
 import type { IceServer, Ready } from "./ready.ts";
 import { type PlatformUris, publicHost, urisOf } from "./uris.ts";
@@ -36,11 +36,14 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
   let uris: PlatformUris = { stun: [], turn: [] };
   const bus = createMemoryBus();
   const credentialLogger = logger("credential", config.credential.logLevel);
-  const credentialMetrics = createMetrics({ service: "credential" });
+  const access = readTelemetryAccess("credential.telemetry", config.credential.telemetry, process.env);
+  const credentialMetrics = createMetrics({ service: "credential", access, logger: credentialLogger });
+  const tracing = createTracing({ service: "credential", access, logger: credentialLogger });
   const store = openStore(config.credential, credentialLogger, credentialMetrics);
   const credential = createCredentialService(config.credential, {
     store,
-    bus,
+    bus: tracing.configured ? tracedBus(bus, tracing) : bus,
+    tracing,
     clock,
     random,
     logger: credentialLogger,
@@ -68,6 +71,7 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
     for (const part of running.splice(0).reverse()) await part.stop();
     await store.close();
     await bus.close();
+    await Promise.all([tracing.shutdown(), credentialMetrics.shutdown()]);
   };
   const start = async <Info>(part: Part & { start(): Promise<Info> }): Promise<Info> => {
     const info = await part.start();
@@ -79,6 +83,7 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
     async start() {
       const access = firstAccess(config);
       try {
+        await tracing.start();
         const { api, ops: credentialOps } = await start(credential);
         const relayInfo = await start(relay);
         const host = publicHost(relayInfo.listeners, config.credential.publicHost, options.host);

@@ -1,4 +1,4 @@
-import type { KeyRing } from "@culvert/credentials";
+import type { CredentialClaims, KeyRing } from "@culvert/credentials";
 import { type StunCrypto, userHash } from "@culvert/stun";
 import type { Authenticator, Claims, CredentialQuery, CredentialResolution, KnownCredential } from "@culvert/turn";
 import type { StaticUser } from "../config.ts";
@@ -12,6 +12,8 @@ export interface AuthenticatorOptions {
   /** Bytes per second that no credential goes beyond. */
   readonly maxBps?: number;
   readonly crypto: StunCrypto;
+  /** Told of each credential that is known, before it is known whether the password is right. */
+  readonly onKnown?: (claims: CredentialClaims) => void;
 }
 
 /** Static users first, then whatever the key ring can derive a password for. */
@@ -35,13 +37,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   }
 
   function staticUser(query: CredentialQuery): CredentialResolution | undefined {
-    return query.username === undefined ? byHash.get(hex(query.userHash)) : byName.get(query.username);
+    const known = query.username === undefined ? byHash.get(hex(query.userHash)) : byName.get(query.username);
+    if (known !== undefined) options.onKnown?.(known.claims);
+    return known;
   }
 
   function derived({ username, nowMs }: CredentialQuery): CredentialResolution {
     if (username === undefined) return { kind: "rejected", reason: "unknown-user" };
     const found = options.keys.resolve(username, nowMs / 1000);
     if (!found.ok) return { kind: "rejected", reason: found.reason };
+    options.onKnown?.(found.claims);
     const [newest] = found.candidates;
     const kid = found.scheme === "minted" ? newest?.kid : undefined;
     return {

@@ -2,6 +2,8 @@ import {
   type BearerRule,
   bearerRefusal,
   closeGrpc,
+  endCall,
+  enterCall,
   fromWireFilter,
   KEEPALIVE,
   listenGrpc,
@@ -16,6 +18,7 @@ import {
   type WatchAllocationsResponse,
 } from "@culvert/contracts";
 import type { Logger } from "@culvert/telemetry";
+import { type Tracing, within } from "@culvert/tracing";
 import {
   type handleUnaryCall,
   Server,
@@ -37,6 +40,7 @@ export interface AdminServerOptions extends BearerRule {
   readonly port: number;
   readonly tls: ServerTls | undefined;
   readonly admin: RelayAdmin;
+  readonly tracing: Tracing;
   readonly logger: Logger;
 }
 
@@ -58,7 +62,7 @@ const CODES: Readonly<Record<AdminErrorCode, status>> = {
 
 /** Serves `culvert.relay.v1.RelayService`. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const { admin, logger } = options;
+  const { admin, tracing, logger } = options;
   const server = new Server(KEEPALIVE);
   const watchers = new Set<WatchCall>();
 
@@ -71,6 +75,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   /** A handler whose caller is known, and that answers what it resolves to or why it rejects. */
   const unary =
     <Request, Response>(
+      method: string,
       answer: (request: Request, call: ServerUnaryCall<Request, Response>) => Promise<Response>,
     ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
@@ -79,9 +84,17 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
         callback(refused);
         return;
       }
-      answer(call.request, call).then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(refusalOf(error)),
+      const entry = enterCall(tracing, `culvert.relay.v1.RelayService/${method}`, call.metadata);
+      within(entry?.context, () => answer(call.request, call)).then(
+        (response) => {
+          endCall(entry);
+          callback(null, response);
+        },
+        (error: unknown) => {
+          const refusal = refusalOf(error);
+          endCall(entry, refusal.code, refusal.details);
+          callback(refusal);
+        },
       );
     };
 
@@ -126,8 +139,8 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   };
 
   const service: RelayServiceServer = {
-    listRelays: unary(async () => ({ relays: (await admin.relays()).map(toWireRelay) })),
-    listAllocations: unary(async ({ filter, pageSize, pageToken }) => {
+    listRelays: unary("ListRelays", async () => ({ relays: (await admin.relays()).map(toWireRelay) })),
+    listAllocations: unary("ListAllocations", async ({ filter, pageSize, pageToken }) => {
       if (pageSize > MAX_PAGE)
         throw new AdminError("bad-page", `the page size is ${pageSize}; ${MAX_PAGE} is the most`);
       const { allocations, next } = await admin.list(fromWireFilter(filter), {
@@ -136,20 +149,20 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
       });
       return { allocations: allocations.map(toWireAllocation), nextPageToken: next ?? "" };
     }),
-    getAllocation: unary(async ({ id }) => ({ allocation: toWireAllocation(await admin.get(id)) })),
+    getAllocation: unary("GetAllocation", async ({ id }) => ({ allocation: toWireAllocation(await admin.get(id)) })),
     watchAllocations,
-    terminateAllocation: unary(({ id }, call) =>
+    terminateAllocation: unary("TerminateAllocation", ({ id }, call) =>
       noted(call, { allocation: id }, "an administrator ended an allocation", async () => {
         await admin.terminate(id);
         return {};
       }),
     ),
-    drain: unary(({ relay }, call) =>
+    drain: unary("Drain", ({ relay }, call) =>
       noted(call, { relay }, "an administrator drains a relay", async () => ({
         relay: toWireRelay(await admin.drain(relay)),
       })),
     ),
-    undrain: unary(({ relay }, call) =>
+    undrain: unary("Undrain", ({ relay }, call) =>
       noted(call, { relay }, "an administrator has a relay take allocations again", async () => ({
         relay: toWireRelay(await admin.undrain(relay)),
       })),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AdmitResult, AllocationRecord, FleetStore } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
+import { inSpan } from "@culvert/tracing";
 import type { AllocationSnapshot, Answer } from "@culvert/turn";
 import type { RelayConfig } from "../config.ts";
 import type { FleetTime } from "./fleet-time.ts";
@@ -47,7 +48,11 @@ export class Admission {
   async decide(snapshot: AllocationSnapshot): Promise<Answer> {
     const { frontends, time, count } = this.#options;
     const record = recordOf(snapshot, { frontends, offset: time.offset });
-    const kind = record === undefined ? "stale" : await this.#ask(record, snapshot);
+    const kind = await inSpan({ name: "admit allocation" }, async (span) => {
+      const outcome = record === undefined ? "stale" : await this.#ask(record, snapshot);
+      span?.setAttributes({ "culvert.admission.outcome": outcome, "culvert.slot": record?.slot ?? "" });
+      return outcome;
+    });
     count(kind);
     return { kind: kind === "unleased" ? "unavailable" : kind };
   }

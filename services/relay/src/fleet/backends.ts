@@ -1,7 +1,13 @@
 import { readNatsAccess, readRedisAccess } from "@culvert/config";
-import { createNatsBus, createNatsUsageLog, type EventBus, type UsageLog } from "@culvert/events";
+import { createNatsBus, createNatsUsageLog, type EventBus, tracedBus, type UsageLog } from "@culvert/events";
 import { createRedisFleetStore, type FleetStore } from "@culvert/state";
-import { createNatsMetrics, createRedisMetrics, type Logger, type Metrics } from "@culvert/telemetry";
+import {
+  createNatsMetrics,
+  createRedisMetrics,
+  type Logger,
+  type Metrics,
+  type ServiceTracing,
+} from "@culvert/telemetry";
 import type { FleetConfig } from "./config.ts";
 
 /** Where a fleet keeps what it shares. */
@@ -21,7 +27,17 @@ export interface GivenBackends {
 export function openBackends(
   { redis, nats }: FleetConfig,
   given: GivenBackends,
-  { name, logger, metrics }: { readonly name: string; readonly logger: Logger; readonly metrics: Metrics },
+  {
+    name,
+    logger,
+    metrics,
+    tracing,
+  }: {
+    readonly name: string;
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+    readonly tracing: ServiceTracing;
+  },
 ): FleetBackends {
   const { meter } = metrics;
   const store =
@@ -31,9 +47,11 @@ export function openBackends(
       logger,
       observer: createRedisMetrics(meter, "culvert_relay"),
     });
-  if (given.bus !== undefined || nats === undefined) return { store, bus: given.bus, usage: given.usage };
+  const traced = (plain: EventBus): EventBus => (tracing.configured ? tracedBus(plain, tracing) : plain);
+  if (given.bus !== undefined) return { store, bus: traced(given.bus), usage: given.usage };
+  if (nats === undefined) return { store, bus: undefined, usage: given.usage };
   const observer = createNatsMetrics(meter, "culvert_relay");
   const bus = createNatsBus({ ...readNatsAccess("relay.fleet.nats", nats), name, observer });
   bus.onError((error, subject) => logger.warn({ err: error, subject }, "what came over NATS was not handled"));
-  return { store, bus, usage: given.usage ?? createNatsUsageLog(bus) };
+  return { store, bus: traced(bus), usage: given.usage ?? createNatsUsageLog(bus) };
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "@culvert/dataplane";
+import { outside } from "@culvert/tracing";
 
 /** One deadline that moves, on the relay's clock. */
 export class Timer {
@@ -24,7 +25,8 @@ export class Timer {
     this.#handle = setTimeout(
       () => {
         this.#handle = undefined;
-        this.#action();
+        // Whoever set it is not the cause of all that is due.
+        outside(this.#action);
       },
       Math.max(0, Math.ceil(due - this.#clock())),
     );

@@ -2,6 +2,7 @@ import { WriteBehind } from "@culvert/fleet";
 import type { FleetStore, FleetWrite, WriteResult } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
 import type { ControlLoop } from "../control-loop.ts";
+import { WriteTraces } from "../tracing/write-traces.ts";
 import type { FleetTime } from "./fleet-time.ts";
 import type { Frontends } from "./frontends.ts";
 import type { Ledger } from "./ledger.ts";
@@ -48,6 +49,7 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #queue: WriteBehind<Gone> = new WriteBehind<Gone>();
   readonly #timer: Timer;
+  readonly #traces = new WriteTraces();
   readonly #results: Record<WriteResult, number> = { written: 0, stale: 0, unleased: 0, superseded: 0 };
   #flushes = 0;
   #failed = 0;
@@ -66,11 +68,13 @@ export class Writer {
   }
 
   changed(allocation: number): void {
+    this.#traces.note(allocation);
     this.#queue.changed(allocation, this.#options.time.clock());
     this.#schedule();
   }
 
   deleted(allocation: number, gone: Gone): void {
+    this.#traces.note(allocation);
     this.#queue.deleted(allocation, gone, this.#options.time.clock());
     this.#schedule();
   }
@@ -142,7 +146,7 @@ export class Writer {
       }
     });
     try {
-      const results = writes.length === 0 ? [] : await store.write(writes);
+      const results = writes.length === 0 ? [] : await this.#traces.write(writes, keys, () => store.write(writes));
       this.#queue.written();
       this.#flushes++;
       for (const [index, result] of results.entries()) this.#settle(result, writes[index], keys[index] ?? 0);
