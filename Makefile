@@ -60,6 +60,13 @@ cluster-test: ## A real Kubernetes cluster on this machine, and every user's pat
 	@node_modules/.bin/tsc -b
 	@exec e2e/cluster/sandbox $(TSX) e2e/cluster/run.ts $(if $(ONLY),--only $(ONLY))
 
+.PHONY: dashboards-test
+dashboards-test: ## Scrape a running platform under load: every panel's query and every alert's expression against it
+	@scripts/prepare dashboards
+	@scripts/build-native
+	@node_modules/.bin/tsc -b
+	@exec $(TSX) e2e/dashboards/run.ts
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, the TURN server and the native data plane (ONLY=target, SECONDS_PER_TARGET=60)
 	@scripts/prepare fuzz
@@ -75,10 +82,11 @@ sanitize: ## The native data plane's tests under AddressSanitizer and ThreadSani
 	@exec scripts/sanitize
 
 .PHONY: generate
-generate: ## Write libs/contracts/src/generated from proto/, and the tables of docs/guides/configuration.md
+generate: ## Write libs/contracts/src/generated from proto/, the tables of docs/guides/configuration.md, dashboards and alert rules
 	@scripts/prepare run
 	@scripts/generate-contracts
 	@$(TSX) scripts/configuration-guide.ts
+	@$(TSX) dashboards/src/main.ts
 
 .PHONY: format
 format: ## Format everything
