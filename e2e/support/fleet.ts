@@ -26,8 +26,13 @@ export interface Fleet {
 const START_TIMEOUT_MS = 60_000;
 const HOST = "127.0.0.1";
 
+/** The command that runs a service with these words. `folder` has its files. */
+export type Launch = (words: readonly string[], folder: string) => readonly string[];
+
+const fromRepository: Launch = (words) => [process.execPath, CULVERT, ...words];
+
 /** Starts the relay, STUN and signaling before the service that they follow: order must not matter. */
-export async function startFleet(): Promise<Fleet> {
+export async function startFleet(launch: Launch = fromRepository): Promise<Fleet> {
   const folder = await temporaryFolder();
   const certificate = await writeTestCertificate(folder);
   const [port = 0, tlsPort = 0, stunPort = 0, http = 0, grpc = 0, ws = 0, ...ops] = await freePorts(10);
@@ -69,7 +74,8 @@ export async function startFleet(): Promise<Fleet> {
     const file = join(folder, `${service}.yaml`);
     const section = { ...sections[service], ops: { port: opsPorts[service] } };
     await writeFile(file, JSON.stringify({ [service]: section }, null, 2));
-    const child = new Child(process.execPath, [CULVERT, service, "--config", file]);
+    const [program = "", ...words] = launch([service, "--config", file], folder);
+    const child = new Child(program, words);
     atEnd(() => child.stop());
     return child;
   };
