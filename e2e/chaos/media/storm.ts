@@ -6,7 +6,6 @@ export interface StormOptions {
   readonly clients: number;
   readonly parallel: number;
   readonly timeoutMs: number;
-  readonly apart?: boolean;
   readonly servers: readonly string[];
   readonly username: string;
   readonly password: string;
@@ -16,7 +15,7 @@ export interface StormOptions {
 export class Storm {
   readonly #held: TurnClient[] = [];
 
-  async run({ clients, parallel, timeoutMs, apart, servers, username, password }: StormOptions): Promise<StormReport> {
+  async run({ clients, parallel, timeoutMs, servers, username, password }: StormOptions): Promise<StormReport> {
     const granted: number[] = [];
     const refusals: number[] = [];
     const refused: Record<string, number> = {};
@@ -28,8 +27,7 @@ export class Storm {
         let client: TurnClient | undefined;
         try {
           const uri = servers[index % servers.length] ?? "";
-          const place = apart ? { localAddress: `127.200.${(index >> 8) % 256}.${index % 256}` } : {};
-          client = await connectTurn({ uri, username, password, timeoutMs, ...place });
+          client = await connectTurn({ uri, username, password, timeoutMs });
           const { relayed: address } = await client.allocate();
           granted.push(performance.now() - start);
           relayed.push(`${address.ip}:${address.port}`);

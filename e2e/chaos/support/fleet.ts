@@ -1,4 +1,3 @@
-import { freePorts } from "../../support/ports.ts";
 import { type NatsProcess, startNats } from "./nats.ts";
 import { type RedisProcess, startRedis } from "./redis.ts";
 import { RelayProcess } from "./relay.ts";
@@ -48,12 +47,12 @@ export interface LoopbackFleet {
 }
 
 export const TURN_PORT = 3478;
+const OPS_PORT = 9101;
 
 /** Relays on loopback addresses of their own, with a real Redis, and a proxy between each and Redis. */
 export async function startLoopbackFleet(stage: Stage, options: FleetOptions): Promise<LoopbackFleet> {
   const redis = await startRedis(stage, options.redisArgs);
   const nats = options.nats ? await startNats(stage) : undefined;
-  const opsPorts = await freePorts(options.relays.length);
   const relays: FleetRelay[] = [];
   for (const [index, name] of options.relays.entries()) {
     const ip = `${NET}.${index + 1}`;
@@ -68,7 +67,7 @@ export async function startLoopbackFleet(stage: Stage, options: FleetOptions): P
     const relay = await RelayProcess.create(stage, {
       name,
       config,
-      ops: { host: "127.0.0.1", port: opsPorts[index] ?? 0 },
+      ops: { host: ip, port: OPS_PORT },
       ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
       ...(options.env?.[name] === undefined ? {} : { env: options.env[name] }),
     });

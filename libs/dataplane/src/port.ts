@@ -166,6 +166,8 @@ export const DROP_REASONS = [
   "mesh-unknown",
   /** Authentic, but about a frontend, relay or client that it may not name, or for what came over the mesh already. */
   "mesh-refused",
+  /** A request that waits to be handed up already, as the client sent it before. */
+  "repeated",
   /** A stream closed for what it sent, a failed TLS handshake included. */
   "stream-framing",
   /** A stream closed for what it did not send in time. */

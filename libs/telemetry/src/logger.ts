@@ -1,27 +1,13 @@
 import { traceFields } from "@culvert/tracing";
-import { type DestinationStream, type Logger, pino } from "pino";
+import { type Bindings, type ChildLoggerOptions, type DestinationStream, type Logger, pino } from "pino";
 import { createPrettyStream } from "./pretty.ts";
+import { hideSecrets } from "./redact.ts";
 
 export type { DestinationStream, Logger } from "pino";
+export { REDACTED_KEYS } from "./redact.ts";
 
-/** Keys whose values never reach a log line, at any of the first five levels of a logged object. */
-export const REDACTED_KEYS: readonly string[] = [
-  "username",
-  "password",
-  "credential",
-  "credentials",
-  "token",
-  "accessToken",
-  "secret",
-  "secrets",
-  "authorization",
-  "cookie",
-  "nonceKeys",
-];
-
-const redactedPaths = ["", "*.", "*.*.", "*.*.*.", "*.*.*.*."].flatMap((prefix) =>
-  REDACTED_KEYS.map((key) => prefix + key),
-);
+/** Lines that may wait for whoever reads them, in bytes; more are dropped. A log that nobody reads must not stop a service. */
+const MAX_WAITING = 8 << 20;
 
 export interface LoggerOptions {
   /** Stands in every line as `service`. */
@@ -35,20 +21,28 @@ export interface LoggerOptions {
 }
 
 /**
- * A pino logger: one JSON object a line, `level` as a word, `time` as ISO 8601, values of {@link REDACTED_KEYS} hidden,
+ * A pino logger: one JSON object a line, `level` as a word, `time` as ISO 8601, values of `REDACTED_KEYS` hidden,
  * and `trace_id` and `span_id` of the request that is being worked on, where it is traced.
  */
 export function createLogger(options: LoggerOptions): Logger {
-  const destination = options.destination ?? pino.destination({ fd: 1, sync: true });
-  return pino(
+  const destination = options.destination ?? pino.destination({ fd: 1, sync: false, maxLength: MAX_WAITING });
+  const logger = pino(
     {
       level: options.level ?? "info",
       base: { service: options.service },
       mixin: traceFields,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: redactedPaths, censor: "[redacted]" },
+      formatters: { level: (label) => ({ level: label }), log: hideSecrets },
+      // Errors are objects by then.
+      serializers: { err: (error: unknown) => error },
     },
     options.pretty === true ? createPrettyStream(destination) : destination,
   );
+  // Children have it from here. pino formats what is bound to the first logger only.
+  const { child } = logger;
+  return Object.assign(logger, {
+    child(this: Logger, bindings: Bindings, childOptions?: ChildLoggerOptions): Logger {
+      return Reflect.apply(child, this, [hideSecrets(bindings), childOptions]);
+    },
+  });
 }

@@ -28,9 +28,36 @@ test("secrets are redacted at every depth that is logged", () => {
   logger.info({ req: { headers: { authorization: "Bearer hunter2" } } }, "deep");
   logger.info({ config: { auth: { users: [{ secret: "hunter2" }] } } }, "in a list");
   logger.child({ credential: "hunter2" }).info("bound");
-  expect(lines).toHaveLength(5);
+  logger
+    .child({})
+    .child({ user: { token: "hunter2" } })
+    .info({ secret: "hunter2" }, "bound to a child's child");
+  expect(lines).toHaveLength(6);
   expect(lines.join("")).not.toContain("hunter2");
   expect(lines[0]).toContain("[redacted]");
+});
+
+test("what an error holds is redacted too, and it tells what it is", () => {
+  const { lines, destination } = capture();
+  const logger = createLogger({ service: "relay", destination });
+  const error = Object.assign(new TypeError("refused"), { options: { password: "hunter2" } });
+  logger.warn({ err: error }, "with a message");
+  logger.warn(error);
+  logger.warn({ request: { cause: error } }, "within");
+  expect(lines.join("")).not.toContain("hunter2");
+  const told = { type: "TypeError", message: "refused", stack: expect.stringContaining("logger.test") };
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ err: told, msg: "with a message" });
+  expect(JSON.parse(lines[1] ?? "")).toMatchObject({ err: told, msg: "refused" });
+  expect(JSON.parse(lines[2] ?? "")).toMatchObject({ request: { cause: told } });
+});
+
+test("what says itself how it is written is left to it", () => {
+  const { lines, destination } = capture();
+  createLogger({ service: "relay", destination }).info(
+    { at: new Date(0), url: new URL("turn:example.org") },
+    "as text",
+  );
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ at: "1970-01-01T00:00:00.000Z", url: "turn:example.org" });
 });
 
 test("the level is obeyed", () => {

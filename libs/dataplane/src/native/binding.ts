@@ -75,7 +75,10 @@ export interface NativePlane {
   fromStreamVia(listener: number, remote: Uint8Array, peer: number, bytes: Uint8Array): boolean;
   ownsRelay(listener: number, remote: Uint8Array): boolean;
   forgetClient(listener: number, remote: Uint8Array): void;
+  /** Those that have waited the longest, a bounded number. */
   takeEvents(): Buffer;
+  /** Whether there are events to take. `wake` is called only when there are some again after there were none. */
+  eventsWait(): boolean;
   /**
    * Packets and bytes to peers, packets and bytes to clients, messages handed up, Binding requests answered, what was
    * dropped by the first of `DROP_REASONS` in their order, packets and bytes sent and received over the mesh, and last the

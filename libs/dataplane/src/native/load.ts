@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { NativeBinding } from "./binding.ts";
 
 /** What this adapter is written for. */
-const PROTOCOL = 4;
+const PROTOCOL = 5;
 /** Where `scripts/build-native` puts it: the same place seen from `src/native` and from `dist/native`. */
 const ADDON = fileURLToPath(new URL("../../native/fastpath.node", import.meta.url));
 const ADVICE = "scripts/build-native builds it, with Rust 1.85 or newer on Linux";

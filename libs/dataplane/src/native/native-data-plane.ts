@@ -95,6 +95,8 @@ class NativeDataPlane implements DataPlane, EventHandlers {
   readonly #listenerIds: Set<ListenerId> = new Set();
   readonly #admission: Admission;
   readonly #mesh: NativeMesh;
+  /** When there were more events than are taken at once. */
+  #turn: NodeJS.Immediate | undefined;
   /** The totals as they were when it closed. */
   #last: readonly number[] | undefined;
   #closed: Promise<void> | undefined;
@@ -121,7 +123,9 @@ class NativeDataPlane implements DataPlane, EventHandlers {
       sendBuffer: this.#limits.sendBufferSize,
       relayBuffer: this.#limits.relayBufferSize,
     };
-    this.#plane = new binding.Plane(native, () => this.#takeEvents());
+    this.#plane = new binding.Plane(native, () => {
+      if (this.#turn === undefined) this.#takeEvents();
+    });
     this.#mesh = new NativeMesh(this.#plane, this.#packer, (id) => this.#listeners.get(id));
   }
 
@@ -287,10 +291,16 @@ class NativeDataPlane implements DataPlane, EventHandlers {
     await Promise.all(streams);
   }
 
+  /** Takes some of what waits. Answers from elsewhere and timers have their turn before the next ones. */
   #takeEvents(): void {
     if (this.#closed !== undefined) return;
     unpackEvents(this.#plane.takeEvents(), this);
     this.#events.flush();
+    if (this.#closed !== undefined || !this.#plane.eventsWait()) return;
+    this.#turn = setImmediate(() => {
+      this.#turn = undefined;
+      this.#takeEvents();
+    });
   }
 
   async #open(spec: ListenerSpec): Promise<OpenListener> {

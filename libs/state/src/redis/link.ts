@@ -168,10 +168,19 @@ export class RedisLink {
     const ms = this.#options.commandTimeoutMs;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Outage(`no answer within ${ms} ms`)), ms);
+      this.#gather();
       ask(this.#client)
         .then(resolve, reject)
         .finally(() => clearTimeout(timer));
     });
+  }
+
+  /** What is asked in this turn of the event loop leaves in one write. */
+  #gather(): void {
+    const stream = this.#client instanceof Cluster ? undefined : this.#client.stream;
+    if (stream === undefined || stream.writableCorked > 0) return;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
   }
 
   /** Whether the server writes. */

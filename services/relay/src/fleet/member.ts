@@ -4,7 +4,6 @@ import { fleetKeys, leaseTimes, parseSlot, type Reach, type RelayIdentity, type 
 import type { FleetStore, RelayEntry, SlotState } from "@culvert/state";
 import type { StunCrypto } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
-import { outside } from "@culvert/tracing";
 import {
   type Ask,
   type FleetRelay,
@@ -21,6 +20,7 @@ import type { RelayedAddresses } from "../relayed-addresses.ts";
 import { AddressesHere } from "./addresses-here.ts";
 import { Admission, type AdmissionOutcome } from "./admission.ts";
 import { AllocationEvents } from "./allocation-events.ts";
+import { Answers } from "./answers.ts";
 import type { FleetConfig } from "./config.ts";
 import { FleetRelays } from "./fleet-relays.ts";
 import type { FleetTime } from "./fleet-time.ts";
@@ -93,6 +93,7 @@ export class FleetMember implements ControlHooks, FleetSink {
   readonly #options: MemberOptions;
   readonly #frontends: Frontends = new Frontends();
   readonly #admission: Admission;
+  readonly #answers: Answers;
   readonly #usage: Usage | undefined;
   readonly #lostUsage: LostUsage | undefined;
   readonly #rotation: NonceRotation;
@@ -121,6 +122,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     const loop = { run: (...input: Parameters<ControlLoop["run"]>) => this.#loop?.run(...input) } as const;
     const epochOf = (slot: string): number | undefined => this.leases.epochOf(slot);
     const onStale = (): void => this.leases.look();
+    this.#answers = new Answers(loop);
     this.slots = new SlotTable(relays);
     this.ledger = new Ledger(dataPlane);
     const { slots, ledger } = this;
@@ -348,9 +350,7 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   ask({ id, question }: Ask): boolean {
     if (question.kind !== "admit") return false;
-    void this.#admission
-      .decide(question.allocation)
-      .then((answer) => outside(() => this.#loop?.run((turn, now) => turn.handleAnswer(id, answer, now))));
+    void this.#admission.decide(question.allocation).then((answer) => this.#answers.add(id, answer));
     return true;
   }
 

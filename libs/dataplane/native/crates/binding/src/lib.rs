@@ -11,7 +11,7 @@ use napi::{Error, Result, Status};
 use napi_derive::napi;
 
 /// Changes with the layout of commands and events, or with what is exported. The adapter checks it.
-const PROTOCOL: u32 = 4;
+const PROTOCOL: u32 = 5;
 
 #[napi]
 pub fn protocol() -> u32 {
@@ -190,6 +190,11 @@ impl Plane {
     #[napi]
     pub fn take_events(&self) -> Buffer {
         self.plane.take_events().into()
+    }
+
+    #[napi]
+    pub fn events_wait(&self) -> bool {
+        self.plane.events_wait()
     }
 
     /// Totals, then how many relays are open, how many peers are registered, and how many clients others own.

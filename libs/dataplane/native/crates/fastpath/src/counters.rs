@@ -19,9 +19,10 @@ pub enum Drop {
     MeshReplay,
     MeshUnknown,
     MeshRefused,
+    Repeated,
 }
 
-const DROPS: usize = 14;
+const DROPS: usize = 15;
 const PACKETS_TO_PEERS: usize = 0;
 const BYTES_TO_PEERS: usize = 1;
 const PACKETS_TO_CLIENTS: usize = 2;

@@ -2,11 +2,14 @@
 
 mod mesh;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::addr::Addr;
 use crate::clock::Clock;
@@ -22,6 +25,9 @@ use crate::table::{Allocation, Relay, Table, Tuple};
 use crate::worker::{Poll, Worker, count_unsent};
 
 pub use mesh::OpenedMesh;
+
+/// Commands that are carried out before the workers have their turn.
+const COMMANDS_TURN: usize = 64;
 
 /// A client: the listener's number and the client's address.
 pub type Client = (u32, Addr);
@@ -58,6 +64,9 @@ enum Listener {
     Stream,
 }
 
+/// A relay's socket and the address that it has.
+type Opened = (OwnedFd, Addr);
+
 /// What commands change and packets read.
 #[derive(Default)]
 pub struct State {
@@ -92,12 +101,12 @@ pub struct Shared {
 
 impl Shared {
     pub fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     /// Waits until no worker is amid a batch.
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write()
     }
 
     pub fn is_closed(&self) -> bool {
@@ -181,9 +190,16 @@ impl FastPath {
             return Ok(bound);
         }
         let shared = Arc::clone(&self.shared);
+        let mut ahead = self.open_ahead(commands);
+        // Sockets are closed after the lock: what is declared last is dropped first.
+        let mut closing = Vec::new();
         let mut state = shared.write();
         let mut commands = Commands::new(commands);
-        while let Some(command) = commands.next()? {
+        for turn in 1.. {
+            let Some(command) = commands.next()? else { break };
+            if turn % COMMANDS_TURN == 0 {
+                RwLockWriteGuard::bump(&mut state);
+            }
             match command {
                 Command::SendToClient { client, bytes } => {
                     if !self.send_by_mesh(&state, client, bytes, now) {
@@ -202,13 +218,14 @@ impl FastPath {
                     lease,
                     counters,
                 } => {
-                    let errno = self.bind(&mut state, relay, local, counters);
+                    let opened = ahead.pop_front().flatten();
+                    let errno = self.bind(&mut state, relay, local, counters, opened, &mut closing);
                     if errno == 0 {
                         state.table.put_under(relay, lease);
                     }
                     bound.push((relay, errno));
                 }
-                Command::Unbind { relay } => state.table.remove(relay),
+                Command::Unbind { relay } => closing.extend(state.table.remove(relay)),
                 Command::Lease { lease, deadline } => state.table.set_lease(lease, deadline),
                 Command::Allocation { relay, allocation } => assign(&mut state, relay, allocation, now),
                 Command::Permission { relay, permission } => state.table.set_permission(relay, permission),
@@ -219,6 +236,22 @@ impl FastPath {
             }
         }
         Ok(bound)
+    }
+
+    /// Opens the sockets of the commands' binds, while packets go on. None for one that is open, or cannot be opened as things
+    /// are before the commands.
+    fn open_ahead(&self, commands: &[u8]) -> VecDeque<Option<Opened>> {
+        let mut opened = VecDeque::new();
+        let mut commands = Commands::new(commands);
+        while let Ok(Some(command)) = commands.next() {
+            let Command::Bind { relay, local, .. } = command else {
+                continue;
+            };
+            let known = self.shared.read().table.slot(relay).is_some();
+            let socket = (!known).then(|| socket::open_relay(local, self.relay_buffers));
+            opened.push_back(socket.and_then(Result::ok));
+        }
+        opened
     }
 
     /// A message of a client that is served elsewhere: true when the table cannot answer it.
@@ -257,9 +290,14 @@ impl FastPath {
         self.shared.write().table.forget_client(tuple(client));
     }
 
-    /// Packed events, in the order of their kinds.
+    /// Packed events, those that have waited the longest: a bounded number, more may wait.
     pub fn take_events(&self) -> Vec<u8> {
         self.shared.events.take()
+    }
+
+    /// Whether there are events to take.
+    pub fn events_wait(&self) -> bool {
+        self.shared.events.wait()
     }
 
     /// Totals since the start, and how many relays are open.
@@ -344,11 +382,26 @@ impl FastPath {
         }
     }
 
-    fn bind(&mut self, state: &mut State, id: f64, local: Addr, counters: Option<[f64; 4]>) -> i32 {
+    fn bind(
+        &mut self,
+        state: &mut State,
+        id: f64,
+        local: Addr,
+        counters: Option<[f64; 4]>,
+        opened: Option<Opened>,
+        closing: &mut Vec<Relay>,
+    ) -> i32 {
         if let Some(known) = state.table.slot(id).and_then(|slot| state.table.relay(slot)) {
             return if known.local == local { 0 } else { libc::EADDRINUSE };
         }
-        let opened = socket::open_relay(local, self.relay_buffers);
+        let opened = opened.map_or_else(
+            || {
+                // The port may be that of a relay which closes.
+                closing.clear();
+                socket::open_relay(local, self.relay_buffers)
+            },
+            Ok,
+        );
         let opened = opened.map(|(socket, bound)| {
             // Port 0 was asked for: it is the same relay when it is asked for again.
             let local = if local.port == 0 { local } else { bound };

@@ -59,6 +59,11 @@ pub fn is_stun(bytes: &[u8]) -> bool {
         && bytes[0] <= 3
 }
 
+/// Whether bytes have the shape of a STUN request, of any method.
+pub fn is_request(bytes: &[u8]) -> bool {
+    is_stun(bytes) && bytes[0] & 1 == 0 && bytes[1] & 0x10 == 0
+}
+
 /// A plain Send indication.
 #[derive(PartialEq, Eq, Debug)]
 pub struct SendIndication {

@@ -307,16 +307,17 @@ impl Table {
         slot
     }
 
-    /// Closes the relay.
-    pub fn remove(&mut self, id: f64) {
-        let Some(slot) = self.slot(id) else { return };
+    /// Takes the relay out. Its socket is open until what is returned is dropped.
+    pub fn remove(&mut self, id: f64) -> Option<Relay> {
+        let slot = self.slot(id)?;
         self.detach(slot);
         self.by_id.remove(&id.to_bits());
-        let removed = self.relays[slot as usize].take();
-        if let Some(relay) = removed.filter(|relay| self.by_local.get(&relay.local) == Some(&slot)) {
-            self.by_local.remove(&relay.local);
+        let removed = self.relays[slot as usize].take().map(|relay| *relay)?;
+        if self.by_local.get(&removed.local) == Some(&slot) {
+            self.by_local.remove(&removed.local);
         }
         self.free.push(slot);
+        Some(removed)
     }
 
     pub fn clear(&mut self) {

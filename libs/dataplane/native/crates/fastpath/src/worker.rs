@@ -15,6 +15,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::addr::Addr;
 use crate::batch::{Received, Receiver};
 use crate::counters::{Drop, Tally};
+use crate::event::Handed;
 use crate::forward::{self, Form, FromClient};
 use crate::mesh::Peer;
 use crate::outbox::{Datagram, Message, Outbox, Outcome, Piece};
@@ -275,13 +276,17 @@ impl Worker {
                 if let Some(length) = answer {
                     let piece = self.to_clients.write(&response[..length]);
                     self.answers.push((remote, piece));
-                } else if match via {
-                    None => shared.events.client_input(listener, remote, bytes),
-                    Some(peer) => shared.events.via_mesh(listener, remote, peer.id, bytes),
-                } {
-                    tally.slow_path();
-                } else {
-                    tally.drop(Drop::BackPressure, 1);
+                    return;
+                }
+                let owner = state.table.owns_relay(client);
+                let handed = match via {
+                    None => shared.events.client_input(listener, remote, owner, bytes),
+                    Some(peer) => shared.events.via_mesh(listener, remote, peer.id, owner, bytes),
+                };
+                match handed {
+                    Handed::Up => tally.slow_path(),
+                    Handed::Repeated => tally.drop(Drop::Repeated, 1),
+                    Handed::Full => tally.drop(Drop::BackPressure, 1),
                 }
             }
         }
@@ -397,7 +402,7 @@ impl Worker {
         if !self
             .shared
             .events
-            .to_stream(client.listener, client.remote, relay.id, length, &parts)
+            .to_stream(client.listener, client.remote, relay.id, length, parts)
         {
             self.tally().drop(Drop::BackPressure, 1);
             relay.tally.drop(1);

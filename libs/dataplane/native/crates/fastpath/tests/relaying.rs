@@ -281,6 +281,60 @@ fn amid_traffic_nothing_passes_once_a_permission_is_revoked() {
     traffic.join().unwrap();
 }
 
+#[test]
+fn binds_and_unbinds_of_one_port_take_effect_in_their_order() {
+    const OTHER: f64 = 2.0;
+    const THIRD: f64 = 3.0;
+    let mut world = world(1);
+    let port = world.relay.port();
+    let bind = |relay: f64| {
+        let local = Addr::new(LOOPBACK, port).pack();
+        [
+            &[3][..],
+            &relay.to_le_bytes(),
+            &local,
+            &[f64::NAN.to_le_bytes(); 5].concat(),
+        ]
+        .concat()
+    };
+    let unbind = |relay: f64| [&[4][..], &relay.to_le_bytes()].concat();
+    let mut apply = |commands: &[Vec<u8>]| world.plane.apply(0.0, &commands.concat()).unwrap();
+    assert_eq!(apply(&[bind(OTHER), unbind(RELAY)]), [(OTHER, libc::EADDRINUSE)]);
+    let all = [bind(OTHER), bind(OTHER), unbind(OTHER), bind(THIRD)];
+    assert_eq!(apply(&all), [(OTHER, 0), (OTHER, 0), (THIRD, 0)]);
+    assert_eq!(apply(&[unbind(THIRD), bind(RELAY)]), [(RELAY, 0)]);
+    assert_eq!(world.plane.counters().1, 1);
+}
+
+/// More batches of commands than the workers wait for at once: packets pass in between, and none gets lost.
+#[test]
+fn packets_pass_while_many_relays_are_opened_and_closed() {
+    const RELAYS: usize = 2000;
+    let mut world = world(2);
+    let local = Addr::new(LOOPBACK, 0).pack();
+    let all = |code: u8, rest: &[u8]| -> Vec<u8> {
+        let ids = (0..RELAYS).map(|relay| 10.0 + relay as f64);
+        ids.flat_map(|id| [&[code][..], &id.to_le_bytes(), rest].concat())
+            .collect()
+    };
+    let open = all(3, &[&local[..], &[f64::NAN.to_le_bytes(); 5].concat()].concat());
+    let close = all(4, &[]);
+    for round in 0..5u8 {
+        assert!(
+            world
+                .plane
+                .apply(0.0, &open)
+                .unwrap()
+                .iter()
+                .all(|(_, errno)| *errno == 0)
+        );
+        world.client.send_to(&channel_data(&[round]), world.listener).unwrap();
+        world.plane.apply(0.0, &close).unwrap();
+        assert_eq!(receive(&world.peer), [round]);
+    }
+    assert_eq!(world.plane.counters().1, 1);
+}
+
 /// More than the relay can pass on, without end: whoever reads it until there is nothing left reads nothing else.
 #[test]
 fn a_flood_from_one_peer_keeps_neither_other_relays_nor_requests_waiting() {

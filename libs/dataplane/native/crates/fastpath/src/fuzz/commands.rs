@@ -56,7 +56,7 @@ pub fn carry_out(table: &mut Table, command: Command<'_>, now: f64) {
             }
             table.put_under(relay, lease);
         }
-        Command::Unbind { relay } => table.remove(relay),
+        Command::Unbind { relay } => drop(table.remove(relay)),
         Command::Allocation { relay, allocation } => {
             table.assign(relay, allocation, now);
         }

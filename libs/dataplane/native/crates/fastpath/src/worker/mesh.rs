@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::{Worker, count_unsent};
 use crate::batch::Received;
 use crate::counters::{Drop, Tally};
+use crate::event::Handed;
 use crate::forward::Form;
 use crate::mesh::frame::{ClientFrame, Frame, Head};
 use crate::mesh::{MAX_PAYLOAD, Mesh, Peer, PeerRef};
@@ -153,11 +154,13 @@ impl Worker {
         }
         // Whose streams end here is not known to this thread.
         let bytes = &self.receiver.buffers()[at..at + length];
-        let handed = self
-            .shared
-            .events
-            .via_mesh(client.listener, client.remote, via.id, bytes);
-        handed.then_some(()).ok_or(Drop::BackPressure)
+        let owner = state.table.owns_relay(client);
+        let events = &self.shared.events;
+        match events.via_mesh(client.listener, client.remote, via.id, owner, bytes) {
+            Handed::Up => Ok(()),
+            Handed::Repeated => Err(Drop::Repeated),
+            Handed::Full => Err(Drop::BackPressure),
+        }
     }
 
     fn take_client_reply(
