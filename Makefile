@@ -18,13 +18,13 @@ run: build ## Start the platform: API, STUN, TURN and signaling in one process (
 build: ## Install the npm packages, compile, and build the native data plane where cargo is
 	@scripts/prepare run
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 
 .PHONY: test
 test: ## All tests, foreign clients included (ONLY=path narrows them)
 	@scripts/prepare test
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@$(TSX) scripts/test.ts $(ONLY)
 
 .PHONY: check
@@ -36,35 +36,35 @@ check: ## Types, lint, import direction, unused code, generated code, Rust forma
 bench: ## Benchmarks beside a peer, in one run (ONLY=name,... QUICK=1)
 	@scripts/prepare bench
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@exec $(TSX) bench/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 .PHONY: bench-soak
 bench-soak: ## A minute of everything the relay can take, with allocations coming and going: nothing leaks, every packet is accounted for
 	@scripts/prepare bench
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@exec $(TSX) bench/soak.ts
 
 .PHONY: chaos
 chaos: ## Break a fleet on purpose: each fault's figures against their limits (ONLY=row,... SCALE=short)
 	@scripts/prepare chaos
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@exec $(TSX) e2e/chaos/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: cluster-test
 cluster-test: ## A real Kubernetes cluster on this machine, and every user's path in it (ONLY=hostNetwork,...)
 	@scripts/prepare cluster
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@exec e2e/cluster/sandbox $(TSX) e2e/cluster/run.ts $(if $(ONLY),--only $(ONLY))
 
 .PHONY: dashboards-test
 dashboards-test: ## Scrape a running platform under load: every panel's query and every alert's expression against it
 	@scripts/prepare dashboards
 	@scripts/build-native
-	@node_modules/.bin/tsc -b
+	@scripts/compile
 	@exec $(TSX) e2e/dashboards/run.ts
 
 .PHONY: fuzz

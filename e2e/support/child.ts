@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 
 export interface ChildOptions {
   readonly cwd?: string;
-  /** Replaces the environment but for PATH and HOME. */
+  /** Replaces the environment but for PATH, HOME and TMPDIR. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -26,10 +27,10 @@ export class Child {
 
   constructor(file: string, args: readonly string[], options: ChildOptions = {}) {
     this.command = [file, ...args].join(" ");
-    const { PATH = "", HOME = "" } = process.env;
+    const { PATH = "", HOME = "", TMPDIR = tmpdir() } = process.env;
     this.#process = spawn(file, args, {
       cwd: options.cwd,
-      env: { PATH, HOME, ...options.env },
+      env: { PATH, HOME, TMPDIR, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {
