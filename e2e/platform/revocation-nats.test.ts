@@ -20,7 +20,7 @@ let keys: TcpProxy;
 beforeAll(async () => {
   const nats = await startNats();
   stage.atEnd(() => nats.dispose());
-  credential = await CredentialService.start(stage, nats.server);
+  credential = await CredentialService.start(stage, { nats: nats.server });
   const { target, token } = credential.feed;
   keys = await TcpProxy.open(stage, { host: "127.0.0.1", port: Number(target.split(":")[1]) });
   fleet = await startLoopbackFleet(stage, {

@@ -13,10 +13,15 @@ export interface ApiAccess {
   readonly token: string;
 }
 
-async function post<T>(access: ApiAccess, path: string, body: object): Promise<T> {
+async function post<T>(
+  access: ApiAccess,
+  path: string,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<T> {
   const response = await fetch(`${access.apiUrl}${path}`, {
     method: "POST",
-    headers: { authorization: `Bearer ${access.token}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${access.token}`, "content-type": "application/json", ...headers },
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(10_000),
   });
@@ -26,9 +31,13 @@ async function post<T>(access: ApiAccess, path: string, body: object): Promise<T
 }
 
 /** `POST /v1/turn/keys/{id}/credentials/generate-ice-servers`. */
-export async function generateIceServers(access: ApiAccess, body: object = {}): Promise<readonly IceServer[]> {
+export async function generateIceServers(
+  access: ApiAccess,
+  body: object = {},
+  headers: Readonly<Record<string, string>> = {},
+): Promise<readonly IceServer[]> {
   const path = `/v1/turn/keys/${access.keyId}/credentials/generate-ice-servers`;
-  return (await post<{ iceServers: readonly IceServer[] }>(access, path, { ttl: 3600, ...body })).iceServers;
+  return (await post<{ iceServers: readonly IceServer[] }>(access, path, { ttl: 3600, ...body }, headers)).iceServers;
 }
 
 /** A JWT for the signaling service. */

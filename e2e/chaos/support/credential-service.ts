@@ -13,6 +13,14 @@ const TENANT = "default";
 const TIMEOUT_MS = 30_000;
 const ADMIN_TOKEN = "a-token-of-the-tenants-administrator";
 
+export interface CredentialServiceOptions {
+  /** Where it tells of revocations. */
+  readonly nats?: string | undefined;
+  /** What comes on top in its section. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** The credential service as a process. */
 export class CredentialService {
   /** Section `relay.credential` of a relay that follows it. */
@@ -20,11 +28,12 @@ export class CredentialService {
   readonly #access: ApiAccess;
   readonly #file: string;
   readonly #ops: number;
+  readonly #env: Readonly<Record<string, string>> | undefined;
   #child: Child | undefined;
   #kid: string;
 
-  /** @param nats where it tells of revocations */
-  static async start(stage: Stage, nats?: string): Promise<CredentialService> {
+  static async start(stage: Stage, options: CredentialServiceOptions = {}): Promise<CredentialService> {
+    const { nats, config, env } = options;
     const [http = 0, grpc = 0, ops = 0] = await freePorts(3);
     const token = "shared by the services of the tests";
     const kid = "first";
@@ -45,6 +54,7 @@ export class CredentialService {
           ],
         },
       ],
+      ...config,
     };
     await writeFile(file, JSON.stringify({ credential: section }, null, 2));
     const service = new CredentialService(
@@ -52,14 +62,21 @@ export class CredentialService {
       { apiUrl: `http://${HOST}:${http}`, keyId: kid, token: ADMIN_TOKEN },
       { target: `${HOST}:${grpc}`, token },
       ops,
+      env,
     );
     stage.atEnd(() => service.kill());
-    service.#child = new Child(process.execPath, [CULVERT, "credential", "--config", file]);
-    await service.#ready();
+    await service.restart();
     return service;
   }
 
-  private constructor(file: string, access: ApiAccess, feed: CredentialService["feed"], ops: number) {
+  private constructor(
+    file: string,
+    access: ApiAccess,
+    feed: CredentialService["feed"],
+    ops: number,
+    env: Readonly<Record<string, string>> | undefined,
+  ) {
+    this.#env = env;
     this.#file = file;
     this.#access = access;
     this.#kid = access.keyId;
@@ -68,8 +85,26 @@ export class CredentialService {
   }
 
   /** Credentials of the key that signs now. */
-  async account(user: string): Promise<TurnAccount> {
-    return accountOf(await generateIceServers({ ...this.#access, keyId: this.#kid }, { user }));
+  async account(user: string, headers: Readonly<Record<string, string>> = {}): Promise<TurnAccount> {
+    return accountOf(await generateIceServers({ ...this.#access, keyId: this.#kid }, { user }, headers));
+  }
+
+  /** What the process wrote. */
+  get output(): string {
+    return this.#child?.output ?? "";
+  }
+
+  /** `http://host:port` of its probes and metrics. */
+  get opsUrl(): string {
+    return `http://${HOST}:${this.#ops}`;
+  }
+
+  /** Ends the process as a crash does, if it runs, and starts it on its ports. Resolves when it is ready. */
+  async restart(): Promise<void> {
+    await this.kill();
+    const env = this.#env === undefined ? {} : { env: this.#env };
+    this.#child = new Child(process.execPath, [CULVERT, "credential", "--config", this.#file], env);
+    await this.#ready();
   }
 
   /** Replaces the signing key. What the old one signed is good for an hour. */
@@ -80,8 +115,8 @@ export class CredentialService {
   }
 
   /** Takes back all that the user was issued. */
-  async revoke(user: string): Promise<void> {
-    await this.#post("revocations", { user });
+  async revoke(user: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.#post("revocations", { user }, headers);
   }
 
   async kill(): Promise<void> {
@@ -90,11 +125,11 @@ export class CredentialService {
     await this.#child.exit(TIMEOUT_MS);
   }
 
-  async #post(of: string, body: object): Promise<void> {
+  async #post(of: string, body: object, headers: Readonly<Record<string, string>> = {}): Promise<void> {
     const path = `/v1/tenants/${TENANT}/${of}`;
     const response = await fetch(`${this.#access.apiUrl}${path}`, {
       method: "POST",
-      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json", ...headers },
       body: JSON.stringify(body),
     });
     if (response.status !== 201) throw new Error(`${path}: ${response.status} ${await response.text()}`);

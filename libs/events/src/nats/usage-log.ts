@@ -164,7 +164,7 @@ class NatsUsageLog implements UsageLog {
       const subject = subjectOf(event.tenant);
       // Whoever had an event stored before is no cause of this one.
       await within(this.#traces.get(event), () =>
-        inSpan(spanOf("send", subject, SpanKind.PRODUCER), () =>
+        inSpan(spanOf("send", ROOT, SpanKind.PRODUCER), () =>
           client.publish(subject, encodeUsageEvent(event), {
             msgID: usageId(event),
             expect: { streamName: USAGE_STREAM },
