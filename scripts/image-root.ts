@@ -42,9 +42,10 @@ function copy(path: string): void {
   cpSync(path, to);
 }
 
-/** Whether it was compiled from a file that is still there. */
+/** Whether it was compiled from a file that is still there. What the bundle is of was, when it was made. */
 function hasSource(path: string): boolean {
-  return !path.includes("/dist/") || existsSync(path.replace("/dist/", "/src/").replace(/\.js$/, ".ts"));
+  const compiled = path.includes("/dist/") && !path.includes("/dist/bundle/");
+  return !compiled || existsSync(path.replace("/dist/", "/src/").replace(/\.js$/, ".ts"));
 }
 
 const production = productionPackages(lock.packages, ENTRY);
