@@ -67,7 +67,7 @@ const certificate: Rule = ({ path, value }, { tls }) => [
 /** Keys that take another form in the chart. */
 const RULES: Readonly<Record<string, Rule>> = {
   "relay.listeners": listeners,
-  "stun.listeners": listeners,
+  "stun.listeners": (entry, names) => [...listeners(entry, names), ...relaysAside(entry.value as readonly Listener[])],
   "relay.tls.cert": certificate,
   "relay.tls.key": certificate,
   "stun.tls.cert": certificate,
@@ -90,6 +90,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   // Pods with one address each do it in pairs.
   "stun.alternate.ips": () => [at("stun.behaviourDiscovery.enabled", true), at("stun.replicas", 2)],
 };
+
+/** The chart installs relays, too. On the nodes' addresses they cannot have the ports that STUN takes. */
+function relaysAside(all: readonly Listener[]): ReturnType<Rule> {
+  const port = [3480, 3484].find((free) => all.every((listener) => listener.port !== free)) ?? 3488;
+  const taken = (["udp", "tcp"] as const).filter((transport) =>
+    all.some((listener) => listener.transport === transport && listener.port === 3478),
+  );
+  const comments = ["Relays are there as well, and make room."];
+  return taken.map((transport) => at(`relay.listeners.${transport}.port`, port, comments));
+}
 
 /** In a cluster relays have their pods' or nodes' addresses. What clients know them by is the same as before only with one relay. */
 function externalAddress(addresses: readonly string[]): ReturnType<Rule> {
