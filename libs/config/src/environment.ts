@@ -31,6 +31,11 @@ export function variables(section: string, root: ConfigNode): readonly Variable[
   return found;
 }
 
+/** The files that secrets of a section are read from: what the variables with `_FILE` name. */
+export function secretFiles(section: string, root: ConfigNode, env: NodeJS.ProcessEnv): readonly string[] {
+  return variables(section, root).flatMap(({ name, node }) => (node.secret ? env[`${name}_FILE`] || [] : []));
+}
+
 /** Reads the variables of a section. The result has the shape of the section in a file. */
 export function readEnvironment(section: string, root: ConfigNode, env: NodeJS.ProcessEnv): Record<string, unknown> {
   const known = variables(section, root);

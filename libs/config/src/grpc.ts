@@ -75,6 +75,40 @@ export function readGrpcCredentials(prefix: string, { token, tls }: GrpcCredenti
   };
 }
 
+/**
+ * How a client of an internal gRPC server proves itself from one connection to the next: files are read anew for each, so
+ * that a certificate that was replaced is used. What cannot be read leaves what was read before.
+ */
+export class GrpcProof {
+  readonly #prefix: string;
+  readonly #onProblem: (problem: string) => void;
+  #config: GrpcCredentials;
+  #current: GrpcCredentials;
+
+  /** @throws ConfigError that names the key, which starts with `prefix`: `relay.credential` */
+  constructor(prefix: string, config: GrpcCredentials, onProblem: (problem: string) => void) {
+    this.#prefix = prefix;
+    this.#onProblem = onProblem;
+    this.#config = config;
+    this.#current = readGrpcCredentials(prefix, config);
+  }
+
+  /** For the next connection. */
+  read(): GrpcCredentials {
+    try {
+      this.#current = readGrpcCredentials(this.#prefix, this.#config);
+    } catch (error) {
+      this.#onProblem(error instanceof Error ? error.message : String(error));
+    }
+    return this.#current;
+  }
+
+  /** Takes another token, and other files, from the next connection on. */
+  set(config: GrpcCredentials): void {
+    this.#config = config;
+  }
+}
+
 /** Reads the files. Throws a ConfigError that names the key, which starts with `prefix`: `relay.credential.tls`. */
 export function readClientTls(prefix: string, files: GrpcClientTls): GrpcClientTls {
   const texts: { -readonly [Name in keyof GrpcClientTls]: GrpcClientTls[Name] } = {};

@@ -7,7 +7,8 @@ export {
   readCertificate,
   readPem,
 } from "./certificate.ts";
-export { type Variable, variableName, variables } from "./environment.ts";
+export { type ConfigChange, changedKeys, isWithin, planChange, tellChange, withChanges } from "./changes.ts";
+export { secretFiles, type Variable, variableName, variables } from "./environment.ts";
 export { ConfigError } from "./error.ts";
 export {
   grpcTarget,
@@ -31,6 +32,7 @@ export {
   credentialSection,
   type GrpcClientTls,
   type GrpcCredentials,
+  GrpcProof,
   type GrpcServerTls,
   grpcClientTls,
   grpcServerTls,
@@ -47,7 +49,17 @@ export {
   streamLimits,
 } from "./listeners.ts";
 export { configSchema, type LoadOptions, loadConfig } from "./load.ts";
-export { type Host, isEntryPoint, type MainOptions, type Running, runMain, runProcess, serviceMain } from "./main.ts";
+export {
+  type Host,
+  isEntryPoint,
+  type MainOptions,
+  type Running,
+  type RunningProcess,
+  reread,
+  runMain,
+  runProcess,
+  serviceMain,
+} from "./main.ts";
 export { coturn, secret } from "./meta.ts";
 export { type NatsAccess, type NatsConfig, natsSection, readNatsAccess } from "./nats.ts";
 export { type RedisAccess, type RedisAddress, type RedisConfig, readRedisAccess, redisSection } from "./redis.ts";

@@ -2,15 +2,30 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { z } from "zod";
-import { ConfigError } from "./error.ts";
+import { secretFiles } from "./environment.ts";
+import { ConfigError, showValue } from "./error.ts";
+import { followFiles } from "./file-watch.ts";
 import { configSchema, loadConfig } from "./load.ts";
+import { configTree } from "./tree.ts";
 
 /** A service that runs. */
-export interface Running {
+export interface Running<Config = never> {
   /** Stops gracefully. The process ends when it resolves. */
   stop(): Promise<void>;
-  /** Called on SIGHUP. Without it SIGHUP ends the process, as the system has it. */
+  /**
+   * Called on SIGHUP, and when a file of the configuration has changed: takes over what may change while the service runs,
+   * names the rest in one log line, and reads certificates again. `next` is undefined where the configuration cannot be
+   * read; the old one stays then.
+   */
+  reload?(next?: Readonly<Config>): void | Promise<void>;
+}
+
+/** What a process does besides running. */
+export interface RunningProcess {
+  stop(): Promise<void>;
+  /** Called on SIGHUP, and when one of the files has changed. Without it SIGHUP does nothing. */
   reload?(): void | Promise<void>;
+  readonly files?: readonly string[];
 }
 
 /** What `runMain` needs of the process. */
@@ -46,19 +61,23 @@ const processHost: Host = {
   exit: (code) => process.exit(code),
 };
 
+/** How often the files of the configuration are looked at, in seconds, unless CULVERT_CONFIG_CHECK_INTERVAL says otherwise. */
+const CHECK_INTERVAL = 10;
+
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Runs one service as a process: `--config FILE` (or CULVERT_CONFIG), `--print-config-schema`, `--help`.
  *
- * SIGTERM and SIGINT stop it gracefully (exit 0), a second signal at once (128 + signal). What the operator got wrong
+ * SIGTERM and SIGINT stop it gracefully (exit 0), a second signal at once (128 + signal). SIGHUP, and a change of the file
+ * or of a secret's file, have the configuration read again (`Running.reload`). What the operator got wrong
  * ends it with one line on standard error and exit 2; a rejection or exception that nobody handled with one JSON line
  * and exit 1.
  */
 export async function runMain<T>(
   section: string,
   schema: z.ZodType<T>,
-  start: (config: Readonly<T>) => Promise<Running>,
+  start: (config: Readonly<T>) => Promise<Running<T>>,
   options: MainOptions = {},
 ): Promise<void> {
   const host = options.host ?? processHost;
@@ -71,9 +90,20 @@ export async function runMain<T>(
         return undefined;
       }
       const file = flags.config ?? (host.env.CULVERT_CONFIG || undefined);
+      const { env } = host;
       const overrides = options.overrides ?? {};
-      const config = loadConfig(schema, { section, env: host.env, overrides, ...(file === undefined ? {} : { file }) });
-      return () => start(config);
+      const load = (): Readonly<T> =>
+        loadConfig(schema, { section, env, overrides, ...(file === undefined ? {} : { file }) });
+      const config = load();
+      const files = [...(file === undefined ? [] : [file]), ...secretFiles(section, configTree(schema), env)];
+      return async () => {
+        const running = await start(config);
+        return {
+          files,
+          stop: () => running.stop(),
+          reload: () => running.reload?.(reread(section, load, host)),
+        };
+      };
     },
     host,
   );
@@ -83,9 +113,9 @@ export async function runMain<T>(
 export function serviceMain<T>(
   section: string,
   schema: z.ZodType<T>,
-  create: (config: Readonly<T>) => Running & { start(): Promise<unknown> },
+  create: (config: Readonly<T>) => Running<T> & { start(): Promise<unknown> },
 ): (argv?: readonly string[]) => Promise<void> {
-  const start = async (config: Readonly<T>): Promise<Running> => {
+  const start = async (config: Readonly<T>): Promise<Running<T>> => {
     const service = create(config);
     await service.start();
     return service;
@@ -99,7 +129,7 @@ export function serviceMain<T>(
  */
 export async function runProcess(
   name: string,
-  prepare: () => (() => Promise<Running>) | undefined,
+  prepare: () => (() => Promise<RunningProcess>) | undefined,
   host: Host = processHost,
 ): Promise<void> {
   const fatal = (error: unknown, origin: string): void => {
@@ -111,9 +141,18 @@ export async function runProcess(
     if (start === undefined) return;
     host.onFatal(fatal);
     const stopRequested = onStopSignal(host);
+    const interval = checkInterval(host.env);
+    let reload: () => void = () => {};
+    // From the first moment on: the system's answer to SIGHUP would be the end of the process.
+    host.on("SIGHUP", () => reload());
     const running = await start();
-    if (running.reload !== undefined) onReloadSignal(host, running.reload.bind(running), fatal);
+    reload = oneAfterAnother(
+      async () => running.reload?.(),
+      (error) => fatal(error, "reload"),
+    );
+    const unfollow = interval === 0 ? () => {} : followFiles(running.files ?? [], interval * 1000, reload);
     await stopRequested;
+    unfollow();
     await running.stop();
     host.exit(0);
   } catch (error) {
@@ -186,16 +225,43 @@ function onStopSignal(host: Host): Promise<void> {
   });
 }
 
-function onReloadSignal(
-  host: Host,
-  reload: () => void | Promise<void>,
-  fatal: (error: unknown, origin: string) => void,
-): void {
-  host.on("SIGHUP", () => {
-    Promise.resolve()
-      .then(reload)
-      .catch((error: unknown) => fatal(error, "reload"));
-  });
+/** The configuration as it is now; undefined, with one line, where it cannot be used. */
+export function reread<T>(service: string, load: () => T, { err }: Pick<Host, "err"> = processHost): T | undefined {
+  try {
+    return load();
+  } catch (error) {
+    const problem = operatorLine(error);
+    if (problem === undefined) throw error;
+    const line = { level: "error", time: new Date().toISOString(), service, problem };
+    err(`${JSON.stringify({ ...line, msg: "configuration not read again; the old one stays" })}\n`);
+    return undefined;
+  }
+}
+
+/** Does a thing as often as it is asked for, but once for all that ask while it is being done. */
+function oneAfterAnother(act: () => Promise<void>, onError: (error: unknown) => void): () => void {
+  let acting = false;
+  let again = false;
+  const run = async (): Promise<void> => {
+    acting = true;
+    do {
+      again = false;
+      await act().catch(onError);
+    } while (again);
+    acting = false;
+  };
+  return () => {
+    if (acting) again = true;
+    else void run();
+  };
+}
+
+/** Seconds between looks at the files; 0: they are not looked at. */
+function checkInterval(env: NodeJS.ProcessEnv): number {
+  const text = env.CULVERT_CONFIG_CHECK_INTERVAL;
+  const seconds = text === undefined || text === "" ? CHECK_INTERVAL : Number(text);
+  if (seconds >= 0 && seconds <= 86_400) return seconds;
+  throw new ConfigError(`CULVERT_CONFIG_CHECK_INTERVAL: ${showValue(text)}: must be 0 to 86400 seconds`);
 }
 
 const OPERATOR_ERRORS: ReadonlySet<string> = new Set(["ConfigError", "ListenError"]);

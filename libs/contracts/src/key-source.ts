@@ -27,7 +27,8 @@ export interface KeySourceOptions {
   readonly target: string;
   /** The name under which the watcher appears in the service's logs, for example "relay-0". */
   readonly watcher: string;
-  readonly credentials?: ClientCredentials;
+  /** A function is asked again for each connection. */
+  readonly credentials?: ClientCredentials | (() => ClientCredentials);
   readonly logger: WatchLogger;
   /** Time before the first and the longest time before any other new attempt, in milliseconds. 200 and 5000 unless told. */
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
@@ -56,6 +57,10 @@ export function grpcKeySource(options: KeySourceOptions): KeySource {
   return { watch: (sink) => watchKeys(options, sink) };
 }
 
+function proofOf(credentials: KeySourceOptions["credentials"] = {}): ClientCredentials {
+  return typeof credentials === "function" ? credentials() : credentials;
+}
+
 function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
   const { target, watcher, logger } = options;
   const { minMs, maxMs } = options.backoff ?? { minMs: 200, maxMs: 5_000 };
@@ -82,7 +87,8 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
   };
 
   const attempt = (): void => {
-    const client = new KeyServiceClient(target, channelCredentials(options.credentials?.tls), {
+    const { token, tls } = proofOf(options.credentials);
+    const client = new KeyServiceClient(target, channelCredentials(tls), {
       ...KEEPALIVE,
       "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
       "grpc.use_local_subchannel_pool": 1,
@@ -90,7 +96,7 @@ function watchKeys(options: KeySourceOptions, sink: KeySink): KeyWatch {
     let watching: Entry | undefined = enterSpan(tracing, WATCH);
     const stream: ClientReadableStream<WatchKeysResponse> = client.watchKeys(
       { watcher },
-      tracedMetadata(bearerMetadata(options.credentials?.token), watching?.context),
+      tracedMetadata(bearerMetadata(token), watching?.context),
     );
     const watched = (code: status, details = ""): void => {
       endCall(watching, code, details);

@@ -19,8 +19,14 @@ export interface ControlOptions {
   readonly observers: readonly ((event: TurnEvent, turn: TurnServer) => void)[];
 }
 
+export interface Control {
+  readonly loop: ControlLoop;
+  /** Takes over what the authenticator is configured with. */
+  configure(config: RelayConfig): void;
+}
+
 /** A TURN server on the data plane, with all who want to know what it does. */
-export function createControl(options: ControlOptions): ControlLoop {
+export function createControl(options: ControlOptions): Control {
   const { config, turnConfig, ports, keys, hooks, observers } = options;
   const { crypto, random, logger, clock, dataPlane, tracing } = ports;
   const { auth, realm, limits } = config;
@@ -31,14 +37,14 @@ export function createControl(options: ControlOptions): ControlLoop {
     keys: keys.ring,
     usesKeys: ports.keys !== undefined || auth.secrets.length > 0,
     crypto,
-    ...(limits.maxBps === undefined ? {} : { maxBps: limits.maxBps }),
+    maxBps: limits.maxBps,
     ...(tracing.configured ? { onKnown: (claims: TracedClaims) => traced?.identified(claims) } : {}),
   });
   const turnPorts = { crypto, random, authenticator };
   if (tracing.configured) traced = new TracedTurnServer(turnConfig, turnPorts, tracing);
   const turn = traced ?? new TurnServer(turnConfig, turnPorts);
   const log = createTurnLog(logger, anonymiser(config.logAddresses, random.bytes(32)), clock);
-  return new ControlLoop({
+  const loop = new ControlLoop({
     turn,
     dataPlane,
     clock,
@@ -49,4 +55,8 @@ export function createControl(options: ControlOptions): ControlLoop {
       log(event);
     },
   });
+  return {
+    loop,
+    configure: (next) => authenticator.configure({ users: next.auth.users, maxBps: next.limits.maxBps }),
+  };
 }

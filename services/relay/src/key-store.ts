@@ -31,7 +31,7 @@ const PRUNE_MS = 600_000;
 export class KeyStore {
   readonly ring: KeyRing;
   readonly #options: KeyStoreOptions;
-  readonly #static: readonly SigningKey[];
+  #static: readonly SigningKey[] = [];
   readonly #timers: Set<NodeJS.Timeout> = new Set();
   #watch: KeyWatch | undefined;
   #loaded = false;
@@ -39,13 +39,22 @@ export class KeyStore {
   constructor(options: KeyStoreOptions) {
     this.#options = options;
     this.ring = new KeyRing({ crypto: options.crypto });
-    this.#static = options.secrets.map((secret, index) => ({
+    this.setSecrets(options.secrets);
+  }
+
+  /**
+   * Takes these configured secrets in the place of those before. What was allocated with one of those lives on; its refreshes
+   * need another.
+   */
+  setSecrets(secrets: readonly string[]): void {
+    for (const { tenant, kid } of this.#static) this.ring.apply({ type: "key-removed", tenant, kid });
+    this.#static = secrets.map((secret, index) => ({
       tenant: DEFAULT_TENANT,
       kid: `configured-${index}`,
       secret: utf8Encode(secret),
       state: "active",
     }));
-    this.ring.replace({ keys: this.#static, revocations: [] });
+    for (const key of this.#static) this.ring.apply({ type: "key-changed", key });
   }
 
   follow(source: KeySource): void {

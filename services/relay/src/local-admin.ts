@@ -18,7 +18,7 @@ export interface LocalAdminOptions {
   readonly identity: string;
   readonly startedAt: Millis;
   /** The most allocations that the relay has room for; 0: not known. */
-  readonly capacity: number;
+  readonly capacity: () => number;
   /** Where clients reach the relay. */
   readonly turn: () => readonly TransportAddress[];
   readonly dataPlane: Pick<DataPlane, "relayCounters">;
@@ -158,7 +158,7 @@ export class LocalAdmin implements RelayAdmin {
   #self(): RelayStatus {
     const { identity, startedAt, capacity, turn, stopping } = this.#options;
     const state = this.#draining || stopping() ? "draining" : "serving";
-    return { identity, state, startedAt, allocations: this.#live.size, capacity, turn: turn(), slots: [] };
+    return { identity, state, startedAt, allocations: this.#live.size, capacity: capacity(), turn: turn(), slots: [] };
   }
 
   #created(info: AllocationInfo | undefined): void {

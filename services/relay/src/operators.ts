@@ -9,6 +9,8 @@ import type { AdminConfig } from "./config.ts";
 
 export interface OperatorsOptions {
   readonly config: AdminConfig;
+  /** That operators must present now. */
+  readonly token: () => string | undefined;
   readonly admin: RelayAdmin;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -26,7 +28,9 @@ export async function serveOperators(
     host: config.host,
     port: config.port,
     tls: config.tls && readGrpcServerTls("relay.grpc.tls", config.tls),
-    token: config.token,
+    get token() {
+      return options.token();
+    },
     admin,
     clock,
     failures: new FailureLimiter({ burst: 10, perMinute: 10, maxSources: 20_000 }),

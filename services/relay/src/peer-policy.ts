@@ -20,6 +20,7 @@ export interface PeerPoliciesOptions {
 export class PeerPolicies {
   readonly #options: PeerPoliciesOptions;
   readonly #backends: OwnBackends;
+  #config: RelayConfig;
   #timer: NodeJS.Timeout | undefined;
   #onChange: ((policy: PeerPolicy) => void) | undefined;
   /** Relayed addresses of the fleet, as its relays have them now. */
@@ -27,7 +28,8 @@ export class PeerPolicies {
 
   constructor(options: PeerPoliciesOptions) {
     this.#options = options;
-    this.#backends = new OwnBackends(backendHosts(options), options.resolver, options.logger);
+    this.#config = options.config;
+    this.#backends = new OwnBackends(backendHosts(options.config, options.env), options.resolver, options.logger);
   }
 
   /** Throws a ConfigError of one line for ranges that make no sense. */
@@ -54,6 +56,20 @@ export class PeerPolicies {
     this.#onChange?.(this.#build());
   }
 
+  /** Throws a ConfigError of one line for a configuration that {@link reconfigure} would not take. */
+  static check({ peers: { allow, dangerouslyAllow, deny } }: RelayConfig): void {
+    const result = parsePeerPolicy({ allow, dangerouslyAllow, deny });
+    if (!result.ok) throw new ConfigError(`relay.peers.${result.error}`);
+  }
+
+  /** Takes another configuration: at once, and again when the names in it have been looked up. */
+  async reconfigure(config: RelayConfig): Promise<void> {
+    this.#config = config;
+    this.#backends.setHosts(backendHosts(config, this.#options.env));
+    this.rebuild();
+    if (await this.#backends.refresh()) this.rebuild();
+  }
+
   /** What the policy is made of has changed. */
   rebuild(): void {
     this.#onChange?.(this.#build());
@@ -64,7 +80,8 @@ export class PeerPolicies {
   }
 
   #build(): PeerPolicy {
-    const { config, relays, host } = this.#options;
+    const { relays, host } = this.#options;
+    const config = this.#config;
     const { allow, dangerouslyAllow, deny, fleet } = config.peers;
     const result = parsePeerPolicy({
       allow,
@@ -78,7 +95,7 @@ export class PeerPolicies {
   }
 }
 
-function backendHosts({ config, env }: PeerPoliciesOptions): readonly string[] {
+function backendHosts(config: RelayConfig, env: NodeJS.ProcessEnv): readonly string[] {
   const { credential, peers, fleet, telemetry } = config;
   const { redis, nats } = fleet ?? {};
   const targets = [

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { ConfigError, type CredentialConfig, readGrpcCredentials, readTelemetryAccess } from "@culvert/config";
+import { ConfigError, type CredentialConfig, GrpcProof, readTelemetryAccess } from "@culvert/config";
 import { grpcKeySource } from "@culvert/contracts";
 import type { KeySource } from "@culvert/credentials";
 import type { Clock, DataPlane } from "@culvert/dataplane";
@@ -43,6 +43,8 @@ export interface RelayPorts {
 /** The ports with nothing missing. */
 export interface ResolvedPorts extends Required<Omit<RelayPorts, "keys" | "descriptorLimit">> {
   readonly keys: KeySource | undefined;
+  /** How this relay proves itself to the credential service, where it follows one itself. */
+  readonly proof: GrpcProof | undefined;
   /** Whose clock it is, in a fleet. */
   readonly time: FleetTime;
 }
@@ -54,6 +56,7 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
   const env = ports.env ?? process.env;
   const access = readTelemetryAccess("relay.telemetry", config.telemetry, env);
   const tracing = ports.tracing ?? createTracing({ service: "relay", access, logger });
+  const proof = ports.keys === undefined ? proofOf(config.credential, logger) : undefined;
   return {
     clock,
     time,
@@ -66,17 +69,24 @@ export function resolvePorts(config: RelayConfig, ports: RelayPorts): ResolvedPo
     metrics: ports.metrics ?? createMetrics({ service: "relay", access, logger }),
     resolver: ports.resolver ?? systemResolver,
     env,
-    keys: ports.keys ?? credentialService(config.credential, logger, tracing),
+    proof,
+    keys: ports.keys ?? credentialService(config.credential, proof, logger, tracing),
   };
 }
 
+function proofOf({ target, ...proof }: CredentialConfig, logger: Logger): GrpcProof | undefined {
+  if (target === undefined) return undefined;
+  return new GrpcProof("relay.credential", proof, (problem) => logger.error({ problem }, "credentials not read again"));
+}
+
 function credentialService(
-  { target, ...proof }: CredentialConfig,
+  { target }: CredentialConfig,
+  proof: GrpcProof | undefined,
   logger: Logger,
   tracing: ServiceTracing,
 ): KeySource | undefined {
   if (target === undefined) return undefined;
-  const credentials = readGrpcCredentials("relay.credential", proof);
+  const credentials = () => proof?.read() ?? {};
   return grpcKeySource({ target, watcher: `relay ${hostname()}`, credentials, logger, tracing });
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CertificateKeeper, ConfigError, hostAddresses } from "@culvert/config";
+import { CertificateKeeper, ConfigError, hostAddresses, planChange, tellChange } from "@culvert/config";
+import type { KeySource } from "@culvert/credentials";
 import { Lifecycle, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
 import type { TurnEvent } from "@culvert/turn";
@@ -8,13 +9,15 @@ import { AddressChanges, externalAddresses } from "./address-changes.ts";
 import { advertisedAddresses, capacityOf, resolveRelayAddresses } from "./addresses.ts";
 import type { ListenerConfig, RelayAddress, RelayConfig } from "./config.ts";
 import { conflictingListener, conflictMessage } from "./config-checks.ts";
-import { createControl } from "./control.ts";
+import { type Control, createControl } from "./control.ts";
 import type { ControlLoop } from "./control-loop.ts";
 import { descriptorLimit, withinDescriptors } from "./descriptors.ts";
+import type { ExternalAddresses } from "./external/external-addresses.ts";
 import { frontendOf } from "./fleet/frontends.ts";
 import { RelayFleet } from "./fleet/relay-fleet.ts";
 import { KeyStore } from "./key-store.ts";
 import { ListenerSet } from "./listener-set.ts";
+import { checkRelayConfig, liveKeys, liveTurnConfig } from "./live-config.ts";
 import { LocalAdmin } from "./local-admin.ts";
 import { serveOperators } from "./operators.ts";
 import { PeerPolicies } from "./peer-policy.ts";
@@ -46,8 +49,11 @@ export interface RelayService {
   start(): Promise<RelayInfo>;
   /** Refuses new allocations, serves those there are until they end or `drain.timeout` is over, then closes everything. */
   stop(): Promise<void>;
-  /** Reads the certificate again. One that cannot be used is logged and left; the old one goes on. */
-  reload(): void;
+  /**
+   * Reads the certificates again, and takes over what may change of another configuration. What cannot be used is logged and
+   * left; the old one goes on.
+   */
+  reload(next?: RelayConfig): void;
   ready(): ReadyState;
   /** Allocations that live now. */
   allocations(): number;
@@ -55,25 +61,19 @@ export interface RelayService {
 
 /** Throws a ConfigError of one line for what the schema cannot see: unreadable files, or nobody who could allocate. */
 export function createRelayService(config: RelayConfig, ports: RelayPorts = {}): RelayService {
-  const { target } = config.credential;
-  if (ports.keys === undefined && target === undefined && config.auth.users.length + config.auth.secrets.length === 0) {
-    throw new ConfigError(
-      "relay.credential.target: missing: must be set, or relay.auth.users or relay.auth.secrets (CULVERT_RELAY_CREDENTIAL_TARGET)",
-    );
-  }
-  const resolved = resolvePorts(config, ports);
-  const bounded = withinDescriptors(config, ports.descriptorLimit ?? descriptorLimit());
-  const { total } = config.quotas;
-  if (total !== undefined && total !== bounded.quotas.total) {
-    resolved.logger.warn(
-      `relay.quotas.total: ${total}: more than file descriptors allow: ${bounded.quotas.total} allocations at most (raise the limit of open files)`,
-    );
-  }
-  return new Relay(bounded, resolved);
+  checkRelayConfig(config, usesKeys(config, ports.keys));
+  return new Relay(config, resolvePorts(config, ports), ports.descriptorLimit ?? descriptorLimit());
+}
+
+function usesKeys({ credential }: RelayConfig, keys: KeySource | undefined): boolean {
+  return keys !== undefined || credential.target !== undefined;
 }
 
 class Relay implements RelayService {
-  readonly #config: RelayConfig;
+  /** As it was written, and within what the system allows. */
+  #written: RelayConfig;
+  #config: RelayConfig;
+  readonly #descriptors: number | undefined;
   readonly #ports: ResolvedPorts;
   readonly #metrics: TurnMetrics;
   readonly #keys: KeyStore;
@@ -85,15 +85,23 @@ class Relay implements RelayService {
   });
   readonly #untilEmpty: Wait = new Wait();
   #loop: ControlLoop | undefined;
+  #control: Control | undefined;
+  #policies: PeerPolicies | undefined;
   #admin: LocalAdmin | undefined;
   #fleet: RelayFleet | undefined;
   #addressChanges: AddressChanges | undefined;
+  #external: ExternalAddresses | undefined;
+  #here: readonly RelayAddress[] = [];
   /** Allocations that there is room for without a fleet. */
   #capacity = 0;
   #drainEnds: number | undefined;
 
-  constructor(config: RelayConfig, ports: ResolvedPorts) {
+  constructor(written: RelayConfig, ports: ResolvedPorts, descriptors: number | undefined) {
+    const config = withinDescriptors(written, descriptors);
+    this.#written = written;
     this.#config = config;
+    this.#descriptors = descriptors;
+    this.#tellTotal(ports.logger);
     this.#ports = ports;
     this.#keys = new KeyStore({
       crypto: ports.crypto,
@@ -105,7 +113,7 @@ class Relay implements RelayService {
       keys: () => this.#keys.ring.size.keys,
       keysConnected: () => this.#keys.connected,
       draining: () => this.#draining(),
-      dangerousRanges: config.peers.dangerouslyAllow.length,
+      dangerousRanges: () => this.#config.peers.dangerouslyAllow.length,
       certificateNotAfter: () => this.#certificate?.notAfter,
       capacity: () => this.#fleet?.capacity ?? this.#capacity,
       drainRemaining: () => Math.max(0, ((this.#drainEnds ?? 0) - ports.clock()) / 1000),
@@ -123,8 +131,26 @@ class Relay implements RelayService {
     return this.#life.stop();
   }
 
-  reload(): void {
+  reload(next?: RelayConfig): void {
     this.#certificate?.reload();
+    if (next === undefined) {
+      this.#metrics.countReload("config", false);
+      return;
+    }
+    const { logger, keys } = this.#ports;
+    const written = this.#written;
+    const plan = planChange(written, next, liveKeys(written, usesKeys(written, keys)));
+    try {
+      checkRelayConfig(plan.config, usesKeys(written, keys));
+    } catch (error) {
+      this.#metrics.countReload("config", false);
+      const problem = error instanceof Error ? error.message : String(error);
+      logger.error({ problem }, "configuration not taken over; the old one stays");
+      return;
+    }
+    tellChange(logger, "relay", plan);
+    if (plan.changed.length > 0) this.#reconfigure(plan.config, plan.changed);
+    this.#metrics.countReload("config", true);
   }
 
   ready(): ReadyState {
@@ -155,9 +181,12 @@ class Relay implements RelayService {
     const here = resolveRelayAddresses(config.addresses, host);
     refuseConflict({ ...config, addresses: here });
     const external = await externalAddresses({ config, ports: this.#ports, relays: here });
-    this.#life.onClose(() => external?.close());
+    this.#here = here;
+    this.#external = external;
+    this.#life.onClose(() => this.#external?.close());
     const relays = new RelayedAddresses((await external?.find()) ?? here);
     const policies = new PeerPolicies({ config, relays, host, resolver, logger, env });
+    this.#policies = policies;
     const policy = await policies.load();
     if (config.peers.dangerouslyAllow.length > 0) {
       logger.warn(
@@ -228,6 +257,7 @@ class Relay implements RelayService {
         ? undefined
         : await serveOperators({
             config: config.grpc,
+            token: () => this.#config.grpc?.token,
             admin: fleet?.admin ?? admin,
             clock,
             logger,
@@ -239,17 +269,20 @@ class Relay implements RelayService {
     const ops = await serveOps({ ...config.ops, metrics, logger, ready: () => this.ready() }, onClose);
 
     const serve = (): ControlLoop => {
-      const fixed = fleet?.turnConfig() ?? ownKeys(config, this.#ports);
-      const turnConfig = turnServerConfig({ config, bound, relays: relays.current, host, policy, fixed });
+      const fixed = fleet?.turnConfig() ?? ownKeys(this.#config, this.#ports);
+      const turnConfig = turnServerConfig({ config: this.#config, bound, relays: relays.current, host, policy, fixed });
       const observe = (event: TurnEvent): void => this.#observe(event);
-      const loop = createControl({
-        config,
+      const control = createControl({
+        // As it is now, after a wait for the fleet perhaps.
+        config: this.#config,
         turnConfig,
         ports: this.#ports,
         keys: this.#keys,
         hooks: fleet?.hooks,
         observers: [observe, (event, turn) => admin.observe(event, turn), ...(fleet?.observers ?? [])],
       });
+      const { loop } = control;
+      this.#control = control;
       this.#loop = loop;
       policies.follow((next) => loop.run((turn, now) => turn.setPolicy(next, now)));
       const served = { listeners, relays: relays.current, ops, grpc, realm: config.realm, time: time.offset };
@@ -271,6 +304,64 @@ class Relay implements RelayService {
     if (!this.#life.stopping) await this.#ports.tracing.start();
   }
 
+  /** Carries out what has changed of the configuration. */
+  #reconfigure(written: RelayConfig, changed: readonly string[]): void {
+    const { logger, proof } = this.#ports;
+    const config = withinDescriptors(written, this.#descriptors);
+    const has = (key: string): boolean => changed.some((one) => one === key || one.startsWith(`${key}.`));
+    this.#written = written;
+    this.#config = config;
+    if (has("logLevel")) logger.level = config.logLevel;
+    if (has("quotas")) this.#tellTotal(logger);
+    this.#capacity = capacityOf(config, this.#here);
+    if (has("auth.secrets")) this.#keys.setSecrets(config.auth.secrets);
+    proof?.set(config.credential);
+    this.#control?.configure(config);
+    this.#loop?.run((turn) => {
+      turn.reconfigure(liveTurnConfig(config));
+      if (!has("auth.nonceKeys")) return;
+      const { nonceKeys, ticketKeys } = ownKeys(config, this.#ports);
+      turn.setNonceKeys(nonceKeys);
+      turn.setTicketKeys(ticketKeys);
+    });
+    this.#fleet?.reconfigure(config);
+    if (has("peers")) {
+      this.#policies
+        ?.reconfigure(config)
+        .catch((error: unknown) => logger.error({ err: error }, "peer policy not renewed"));
+    }
+    if (has("externalAddress")) this.#findAnew(config);
+  }
+
+  /** Follows other sources of the external address. What is known stays until they say something else. */
+  #findAnew(config: RelayConfig): void {
+    const { logger } = this.#ports;
+    this.#external?.close();
+    this.#external = undefined;
+    externalAddresses({ config, ports: this.#ports, relays: this.#here })
+      .then(async (external) => {
+        if (this.#life.stopping) return;
+        this.#external = external;
+        const found = await external?.find();
+        if (this.#external !== external) return;
+        this.#addressChanges?.apply(found ?? this.#here);
+        external?.follow((next) => this.#addressChanges?.apply(next));
+      })
+      .catch((error: unknown) => {
+        const problem = error instanceof Error ? error.message : String(error);
+        logger.error({ problem }, "external address not taken over; the old one stays");
+      });
+  }
+
+  #tellTotal(logger: ResolvedPorts["logger"]): void {
+    const { total } = this.#written.quotas;
+    const { total: allowed } = this.#config.quotas;
+    if (total === undefined || total === allowed) return;
+    logger.warn(
+      `relay.quotas.total: ${total}: more than file descriptors allow: ${allowed} allocations at most (raise the limit of open files)`,
+    );
+  }
+
   #draining(): boolean {
     return this.#life.stopping || this.#admin?.draining === true;
   }
@@ -284,7 +375,7 @@ class Relay implements RelayService {
     return new LocalAdmin({
       identity: this.#identity(),
       startedAt: clock(),
-      capacity: this.#capacity,
+      capacity: () => this.#capacity,
       turn: () => advertisedAddresses(listeners, relays.current),
       dataPlane,
       clock,

@@ -46,7 +46,8 @@ export function turnServerConfig(sources: TurnConfigSources): TurnServerConfig {
   };
 }
 
-function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
+/** What the TURN server limits. */
+export function turnLimits({ limits, quotas }: RelayConfig): Partial<TurnLimits> {
   return {
     permissionsPerAllocation: limits.permissions,
     channelsPerAllocation: limits.channels,

@@ -47,7 +47,7 @@ test("a file that is no certificate is logged and the old one goes on", async ()
   writeFileSync(files.cert, "nonsense");
   relay.service.reload();
   expect(await servedCertificate(relay)).toBe(files.pem.trim());
-  expect(await relay.metric("culvert_relay_reloads_total", { outcome: "failed" })).toBe(1);
+  expect(await relay.metric("culvert_relay_reloads_total", { what: "certificate", outcome: "failed" })).toBe(1);
   expect(relay.logs).toContainEqual(
     expect.objectContaining({ level: "error", problem: expect.stringContaining("relay.tls") }),
   );

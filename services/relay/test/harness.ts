@@ -49,6 +49,8 @@ export interface TestRelay {
   /** The sum of a metric over the lines that hold all given labels, fetched over HTTP. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   connect(transport: "udp" | "tcp" | "tls", options?: Partial<ConnectOptions>): Promise<TurnClient>;
+  /** Has the relay take over another configuration: that of the tests with these differences. */
+  reconfigure(overrides: Readonly<Record<string, unknown>>): void;
 }
 
 export async function startRelay(
@@ -57,8 +59,9 @@ export async function startRelay(
 ): Promise<TestRelay> {
   const logs: Record<string, unknown>[] = [];
   const logger = createLogger({ service: "relay", destination: { write: (line) => void logs.push(JSON.parse(line)) } });
-  const config = loadConfig(relayConfigSchema, { section: "relay", env: {}, defaults: CONFIG, overrides });
-  const service = createRelayService(config, { logger, ...ports });
+  const load = (changes: Readonly<Record<string, unknown>>) =>
+    loadConfig(relayConfigSchema, { section: "relay", env: {}, defaults: CONFIG, overrides: changes });
+  const service = createRelayService(load(overrides), { logger, ...ports });
   const info = await service.start();
   later(() => service.stop());
 
@@ -77,6 +80,7 @@ export async function startRelay(
     info,
     logs,
     uri,
+    reconfigure: (changes) => service.reload(load(changes)),
     metric: async (name, labels = {}) => {
       const response = await fetch(`http://${info.ops?.host}:${info.ops?.port}/metrics`);
       return sumOf(await response.text(), name, labels);

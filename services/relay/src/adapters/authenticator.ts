@@ -3,37 +3,55 @@ import { type StunCrypto, userHash } from "@culvert/stun";
 import type { Authenticator, Claims, CredentialQuery, CredentialResolution, KnownCredential } from "@culvert/turn";
 import type { StaticUser } from "../config.ts";
 
-export interface AuthenticatorOptions {
+/** What of an authenticator may change while it is in use. */
+export interface AuthenticatorConfig {
   readonly users: readonly StaticUser[];
+  /** Bytes per second that no credential goes beyond. */
+  readonly maxBps: number | undefined;
+}
+
+export interface AuthenticatorOptions extends AuthenticatorConfig {
   readonly realm: string;
   readonly keys: KeyRing;
   /** Whether the key ring can ever hold a key. Its users cannot be found by user hash. */
   readonly usesKeys: boolean;
-  /** Bytes per second that no credential goes beyond. */
-  readonly maxBps?: number;
   readonly crypto: StunCrypto;
   /** Told of each credential that is known, before it is known whether the password is right. */
   readonly onKnown?: (claims: CredentialClaims) => void;
 }
 
+export interface ConfigurableAuthenticator extends Authenticator {
+  /** Counts for requests from now on; what was granted stays. */
+  configure(config: AuthenticatorConfig): void;
+}
+
 /** Static users first, then whatever the key ring can derive a password for. */
-export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+export function createAuthenticator(options: AuthenticatorOptions): ConfigurableAuthenticator {
   const byName = new Map<string, KnownCredential>();
   const byHash = new Map<string, KnownCredential>();
-  for (const { username, password, tenant } of options.users) {
-    const claims = capped({ tenant, user: username });
-    const known: KnownCredential = { kind: "known", username, claims, candidates: [{ password }] };
-    byName.set(username, known);
-    byHash.set(hex(userHash(username, options.realm, options.crypto)), known);
-  }
+  let { maxBps } = options;
+  configure(options);
   return {
     supportsUserHash: !options.usesKeys && byHash.size > 0,
     resolve: (query) => staticUser(query) ?? derived(query),
+    configure,
   };
 
+  function configure(config: AuthenticatorConfig): void {
+    maxBps = config.maxBps;
+    byName.clear();
+    byHash.clear();
+    for (const { username, password, tenant } of config.users) {
+      const claims = capped({ tenant, user: username });
+      const known: KnownCredential = { kind: "known", username, claims, candidates: [{ password }] };
+      byName.set(username, known);
+      byHash.set(hex(userHash(username, options.realm, options.crypto)), known);
+    }
+  }
+
   function capped(claims: Claims): Claims {
-    if (options.maxBps === undefined) return claims;
-    return { ...claims, maxBps: Math.min(claims.maxBps ?? options.maxBps, options.maxBps) };
+    if (maxBps === undefined) return claims;
+    return { ...claims, maxBps: Math.min(claims.maxBps ?? maxBps, maxBps) };
   }
 
   function staticUser(query: CredentialQuery): CredentialResolution | undefined {

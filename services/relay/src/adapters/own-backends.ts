@@ -36,7 +36,7 @@ export function hostOfTarget(target: string): string {
  * resolve keeps what it resolved to before.
  */
 export class OwnBackends {
-  readonly #hosts: readonly string[];
+  #hosts: readonly string[];
   readonly #resolve: Resolver;
   readonly #logger: Logger;
   readonly #known: Map<string, readonly string[]> = new Map();
@@ -45,6 +45,11 @@ export class OwnBackends {
     this.#hosts = [...new Set(hosts)];
     this.#resolve = resolve;
     this.#logger = logger;
+  }
+
+  /** Other hosts. Those that are new have no addresses before the next look. */
+  setHosts(hosts: readonly string[]): void {
+    this.#hosts = [...new Set(hosts)];
   }
 
   /** Looks every name up. Resolves to true when something changed. */

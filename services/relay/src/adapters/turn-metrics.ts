@@ -27,7 +27,7 @@ export interface TurnMetrics {
   /** Allocations that live now. */
   readonly allocations: number;
   /** What cannot be read, such as a new certificate. */
-  countReload(what: "certificate", ok: boolean): void;
+  countReload(what: "certificate" | "config", ok: boolean): void;
   /** An operator without the token. */
   countAdminFailure(): void;
 }
@@ -39,7 +39,7 @@ export interface RelayGauges {
   readonly keysConnected: () => boolean | undefined;
   readonly draining: () => boolean;
   /** Ranges that `peers.dangerouslyAllow` opens. */
-  readonly dangerousRanges: number;
+  readonly dangerousRanges: () => number;
   /** Seconds since the Unix epoch; undefined without TLS. */
   readonly certificateNotAfter: () => number | undefined;
   /** Allocations that there is room for. */
@@ -198,7 +198,7 @@ function observeState(meter: Meter, gauges: RelayGauges, live: ReadonlySet<numbe
     "Seconds until a relay that stops cuts what still lives; 0 while it does not stop",
     gauges.drainRemaining,
   );
-  gauge("peers_dangerously_allowed", "Ranges that peers.dangerouslyAllow opens", () => gauges.dangerousRanges);
+  gauge("peers_dangerously_allowed", "Ranges that peers.dangerouslyAllow opens", () => gauges.dangerousRanges());
   gauge(
     "certificate_not_after_seconds",
     "When the certificate of the TLS listeners ends, in seconds since the Unix epoch",

@@ -25,7 +25,7 @@ export const ADMISSION_OUTCOMES: readonly AdmissionOutcome[] = [
 
 export interface AdmissionOptions {
   readonly store: FleetStore;
-  readonly quotas: RelayConfig["quotas"];
+  readonly quotas: () => RelayConfig["quotas"];
   readonly frontends: Frontends;
   readonly time: FleetTime;
   readonly logger: Logger;
@@ -63,7 +63,8 @@ export class Admission {
   }
 
   async #ask(record: AllocationRecord, { claims }: AllocationSnapshot): Promise<AdmissionOutcome> {
-    const { store, quotas, epochOf, onElsewhere, onStale, logger } = this.#options;
+    const { store, epochOf, onElsewhere, onStale, logger } = this.#options;
+    const quotas = this.#options.quotas();
     const perUser = claims.maxAllocations ?? quotas.user;
     const limits = {
       ...(perUser === undefined ? {} : { perUser }),

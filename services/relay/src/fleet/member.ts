@@ -1,6 +1,6 @@
 import type { DataPlane, DataPlaneEvent, OpenMesh } from "@culvert/dataplane";
 import type { EventBus, UsageLog } from "@culvert/events";
-import { fleetKeys, leaseTimes, parseSlot, type Reach, type RelayIdentity, type SlotName } from "@culvert/fleet";
+import { leaseTimes, type Reach, type RelayIdentity, type SlotName } from "@culvert/fleet";
 import type { FleetStore, RelayEntry, SlotState } from "@culvert/state";
 import type { StunCrypto } from "@culvert/stun";
 import type { Logger } from "@culvert/telemetry";
@@ -35,9 +35,10 @@ import { openFleetMesh } from "./mesh.ts";
 import { Peers } from "./peers.ts";
 import { openCapacity, registryEntry } from "./registry-entry.ts";
 import { Restorer } from "./restorer.ts";
-import { NonceRotation } from "./rotation.ts";
 import { Router } from "./router.ts";
+import { FleetSecrets } from "./secrets.ts";
 import { type SlotCounters, SlotEvents } from "./slot-events.ts";
+import { SlotMoves } from "./slot-moves.ts";
 import { SlotTable } from "./slot-table.ts";
 import { Usage } from "./usage.ts";
 import { Writer } from "./writer.ts";
@@ -96,12 +97,13 @@ export class FleetMember implements ControlHooks, FleetSink {
   readonly #answers: Answers;
   readonly #usage: Usage | undefined;
   readonly #lostUsage: LostUsage | undefined;
-  readonly #rotation: NonceRotation;
+  readonly #secrets: FleetSecrets;
   readonly #addresses: AddressesHere;
   readonly #fleetRelays: FleetRelays;
   readonly #foreignPorts: ForeignPorts;
   readonly #hints: Hints;
   readonly #slotEvents: SlotEvents;
+  readonly #slotMoves: SlotMoves;
   readonly #allocationEvents: AllocationEvents;
   readonly #ttl: number;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -110,11 +112,12 @@ export class FleetMember implements ControlHooks, FleetSink {
   #mesh: OpenMesh | undefined;
   #startedAt = 0;
   #reach: Reach | undefined;
-  #departing = false;
+  #config: RelayConfig;
 
   constructor(options: MemberOptions) {
     const { config, fleet, self, time, store, bus, usage: log, dataPlane, crypto, random, logger, relays } = options;
     this.#options = options;
+    this.#config = config;
     const times = leaseTimes(fleet.lease.ttl * 1000, fleet.lease.outage * 1000);
     this.#ttl = times.ttl;
     const { counters } = this;
@@ -126,7 +129,13 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.slots = new SlotTable(relays);
     this.ledger = new Ledger(dataPlane);
     const { slots, ledger } = this;
-    this.#rotation = new NonceRotation(crypto, fleet.secrets, config.auth.nonceLifetime * 1000, time);
+    this.#secrets = new FleetSecrets({
+      secrets: fleet.secrets,
+      nonceLifetimeMs: config.auth.nonceLifetime * 1000,
+      crypto,
+      time,
+      dataPlane,
+    });
     this.#addresses = new AddressesHere(options);
     this.#fleetRelays = new FleetRelays(options);
     this.peers = new Peers({
@@ -168,7 +177,7 @@ export class FleetMember implements ControlHooks, FleetSink {
         slots.mark(slot, { restored: true });
         options.onRestored(this.restorer.counters.seconds);
         this.#slotEvents.tell();
-        this.#retire();
+        this.#slotMoves.retire();
         // The others learn how much room there is.
         this.announce();
       },
@@ -185,7 +194,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       peers: this.peers,
       crypto,
       identity: self.identity,
-      ticketKeys: () => fleetKeys(crypto, fleet.secrets, "ticket"),
+      ticketKeys: () => this.#secrets.ticketKeys(),
       mayAsk: (ip, now) => limiter.allow(ip, now),
       restoring: () => slots.restoring > 0 || !this.#slotEvents.joined,
       deliver: (client, bytes) => loop.run((turn, now) => turn.handleClientInput(client, bytes, now)),
@@ -208,6 +217,7 @@ export class FleetMember implements ControlHooks, FleetSink {
       release: (slot, to) => this.leases.release(slot, to),
       tellOthers: (moved) => this.#hints.publish(moved),
     });
+    this.#slotMoves = new SlotMoves({ identity: self.identity, slots, ledger, events: this.#slotEvents });
     this.leases = new LeaseLoop({
       store,
       self,
@@ -222,7 +232,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     });
     this.#admission = new Admission({
       ...shared,
-      quotas: config.quotas,
+      quotas: () => this.#config.quotas,
       epochOf,
       onElsewhere: (tuple, owner) => router.elsewhere(tuple, owner),
       onStale,
@@ -262,20 +272,24 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   /** What of the TURN server's configuration the fleet decides. */
   turnConfig(): Partial<TurnServerConfig> & { readonly nonceKeys: readonly Uint8Array[] } {
-    const { fleet, crypto } = this.#options;
+    const { onStateLoss } = this.#config.fleet ?? this.#options.fleet;
     return {
       slots: true,
       changes: true,
-      admission: { onUnavailable: fleet.onStateLoss },
-      ticketKeys: fleetKeys(crypto, fleet.secrets, "ticket"),
-      nonceKeys: this.#rotation.keys(),
+      admission: { onUnavailable: onStateLoss },
+      ticketKeys: this.#secrets.ticketKeys(),
+      nonceKeys: this.#secrets.nonceKeys(),
     };
   }
 
   /** Joins the mesh. The listeners are open, but for those whose address is not here yet. */
   async openMesh(): Promise<void> {
     const { fleet, logger } = this.#options;
-    this.#mesh = await openFleetMesh({ ...this.#options, frontends: this.#frontends });
+    this.#mesh = await openFleetMesh({
+      ...this.#options,
+      keys: this.#secrets.meshKeys(),
+      frontends: this.#frontends,
+    });
     if (this.#mesh === undefined) return;
     this.peers.meshed = true;
     const { peerSide } = this.#mesh;
@@ -302,7 +316,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#every(leaseTimes(this.#ttl, 0).heartbeat, () => this.beat());
     this.#fleetRelays.follow();
     this.#every(fleet.usage.interval * 1000, () => this.#writeCounters());
-    this.#rotation.follow((keys) => loop.run((turn) => turn.setNonceKeys(keys)));
+    this.#secrets.follow((keys) => loop.run((turn) => turn.setNonceKeys(keys)));
     this.#unwatch = store.onHealthChange(({ up }) => up && this.writer.hurry());
     this.#hints.follow((slots) => this.#slotsMoved(slots));
     this.#lostUsage?.follow();
@@ -324,7 +338,7 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   /** Allocations that there is room for. */
   get capacity(): number {
-    return openCapacity(this.#options.config, this.slots);
+    return openCapacity(this.#config, this.slots);
   }
 
   get offsetSeconds(): number {
@@ -360,7 +374,7 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   observe(event: TurnEvent, turn: TurnServer): void {
     this.#allocationEvents.observe(event, turn);
-    if (event.name === "allocation-deleted") this.#retire();
+    if (event.name === "allocation-deleted") this.#slotMoves.retire();
   }
 
   /**
@@ -376,14 +390,28 @@ export class FleetMember implements ControlHooks, FleetSink {
 
   /** From now on slots go to other relays whose hosts have their addresses, where relayed addresses move. */
   depart(): void {
-    this.#departing = true;
     this.announce();
-    this.#handOverTo(this.peers.all);
+    if (this.#reach === undefined) return;
+    this.#slotMoves.depart();
+    this.#slotMoves.see(this.peers.all);
+  }
+
+  /** Takes over quotas, secrets and what is done without the store. */
+  reconfigure(config: RelayConfig): void {
+    const { fleet } = config;
+    this.#config = config;
+    if (fleet === undefined) return;
+    this.#secrets.set(fleet.secrets, { meshed: this.#mesh !== undefined });
+    this.#loop?.run((turn) => {
+      this.#secrets.tell(turn);
+      turn.reconfigure({ admission: { onUnavailable: fleet.onStateLoss } });
+    });
+    this.announce();
   }
 
   /** Gives up all slots, for others to go on with where their addresses move. */
-  async leave(): Promise<void> {
-    for (const slot of this.slots.names()) await this.#slotEvents.handOver(slot);
+  leave(): Promise<void> {
+    return this.#slotMoves.leave();
   }
 
   /** Ends the membership: what lives is written, and the slots are free to take. */
@@ -394,7 +422,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#hints.stop();
     this.#lostUsage?.stop();
     this.#unwatch?.();
-    this.#rotation.stop();
+    this.#secrets.stop();
     this.restorer.stop();
     if (this.#loop !== undefined) {
       await this.#usage?.stop();
@@ -422,34 +450,13 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#loop?.run((turn) => turn.setAlternates(alternates));
     if (slots !== undefined) this.#foreignPorts.forward(slots);
     if (!this.#slotEvents.joined && this.leases.settled) this.#slotEvents.tell();
-    if (this.#departing) this.#handOverTo(relays);
+    this.#slotMoves.see(relays);
   }
 
   renewed(ok: boolean, seconds: number): void {
     const { renewals } = this.counters;
     renewals[ok ? "ok" : "failed"]++;
     renewals.seconds += seconds;
-  }
-
-  /** Each slot goes to the relay with the fewest allocations whose host has its address, if there is one. */
-  #handOverTo(relays: readonly RelayEntry[]): void {
-    if (this.#reach === undefined) return;
-    const takers = relays
-      .filter(({ identity, load }) => identity !== this.identity && !load.draining)
-      .sort((a, b) => a.load.allocations - b.load.allocations);
-    for (const slot of this.slots.names()) {
-      const ip = parseSlot(slot)?.ip ?? "";
-      const taker = takers.find(({ reach }) => reach?.includes(ip));
-      if (taker !== undefined) void this.#slotEvents.handOver(slot, taker.identity);
-    }
-  }
-
-  /** Gives up the slots of former addresses in which nothing lives any more. */
-  #retire(): void {
-    const former = this.slots.former();
-    if (former.length === 0) return;
-    const used = new Set([...this.ledger].flatMap(({ info }) => info.relays.map(({ slot }) => slot)));
-    for (const slot of former) if (!used.has(slot)) void this.#slotEvents.handOver(slot);
   }
 
   /** What operators of other relays are shown, and what a restart goes on from, is no older than this. */
@@ -474,6 +481,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     const { adminTarget, draining } = this.#options;
     return registryEntry({
       ...this.#options,
+      config: this.#config,
       frontends: this.#frontends,
       slots: this.slots,
       ledger: this.ledger,

@@ -1,6 +1,5 @@
 import type { DataPlane, OpenMesh } from "@culvert/dataplane";
-import { fleetKeys, type RelayIdentity } from "@culvert/fleet";
-import type { StunCrypto } from "@culvert/stun";
+import type { RelayIdentity } from "@culvert/fleet";
 import { canonical } from "../addresses.ts";
 import type { RelayConfig } from "../config.ts";
 import type { ListenerSet } from "../listener-set.ts";
@@ -13,7 +12,8 @@ export interface FleetMeshOptions {
   readonly fleet: FleetConfig;
   readonly self: RelayIdentity;
   readonly dataPlane: DataPlane;
-  readonly crypto: StunCrypto;
+  /** Keys of the mesh. */
+  readonly keys: readonly Uint8Array[];
   readonly listeners: ListenerSet;
   /** Relayed addresses of this relay. */
   readonly relays: RelayedAddresses;
@@ -26,7 +26,7 @@ export interface FleetMeshOptions {
  * Rejects with a ListenError.
  */
 export async function openFleetMesh(options: FleetMeshOptions): Promise<OpenMesh | undefined> {
-  const { config, fleet, self, dataPlane, crypto, listeners, relays, frontends } = options;
+  const { config, fleet, self, dataPlane, keys, listeners, relays, frontends } = options;
   for (const [id, listener] of config.listeners.entries()) {
     const address = listeners.addressOf(id);
     const { transport } = listener;
@@ -36,7 +36,7 @@ export async function openFleetMesh(options: FleetMeshOptions): Promise<OpenMesh
   return dataPlane.openMesh({
     local: { ip: canonical(fleet.mesh.ip), port: fleet.mesh.port },
     instance: self.instance,
-    secrets: fleetKeys(crypto, fleet.secrets, "mesh"),
+    secrets: keys,
     // The others join when their address is here.
     frontends: new Map(
       [...frontends].flatMap(({ id, frontend }) => (listeners.isOpen(id) ? [[id, frontend] as const] : [])),

@@ -138,12 +138,15 @@ export class RelayFleet {
     this.#member.addressesChanged();
   }
 
-  /** Tells the others at once that this relay drains. */
-  announce(): void {
-    this.#member.announce();
+  /** Takes over what may change while the relay runs. */
+  reconfigure(config: RelayConfig): void {
+    this.#member.reconfigure(config);
   }
 
-  /** Where relayed addresses move, others who have them too go on with what lives, from now on. */
+  /**
+   * Tells the others at once that this relay drains. Where relayed addresses move, others who have them too go on with what
+   * lives, from now on.
+   */
   depart(): void {
     this.#member.depart();
   }

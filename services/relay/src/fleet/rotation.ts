@@ -9,7 +9,7 @@ const LEAST_ROTATION_MS = 3_600_000;
 /** Keys of nonces, which change with fleet time: all relays have the same ones. */
 export class NonceRotation {
   readonly #crypto: StunCrypto;
-  readonly #secrets: readonly string[];
+  #secrets: readonly string[];
   readonly #rotationMs: number;
   readonly #time: FleetTime;
   #timer: Timer | undefined;
@@ -19,6 +19,10 @@ export class NonceRotation {
     this.#secrets = secrets;
     this.#rotationMs = Math.max(lifetimeMs, LEAST_ROTATION_MS);
     this.#time = time;
+  }
+
+  setSecrets(secrets: readonly string[]): void {
+    this.#secrets = secrets;
   }
 
   keys(): readonly Uint8Array[] {
