@@ -142,7 +142,7 @@ test("one trace goes from the HTTP request to the write of the slot", async () =
     "culvert.turn.code": "success",
     "network.transport": "udp",
   });
-  expect(allocate.attributes["culvert.slot"]).toMatch(/\/20000-22047$/);
+  expect(allocate.attributes["culvert.slot"]).toMatch(/\/\d+-\d+$/);
   const admit = the(spans, "EVALSHA admit");
   expect(admit.attributes).toMatchObject({ "db.system.name": "redis", "db.stored_procedure.name": "admit" });
   expect(admit.start >= allocate.start && admit.end <= allocate.end).toBe(true);
