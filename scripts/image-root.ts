@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -42,10 +43,21 @@ function copy(path: string): void {
   cpSync(path, to);
 }
 
-/** Whether it was compiled from a file that is still there. What the bundle is of was, when it was made. */
+const BUNDLE = join(ROOT, "cli/dist/bundle");
+const bundleIsFresh = isFresh();
+
+/** Whether nothing was compiled after the bundle. The tree cannot tell: its files have one time. */
+function isFresh(): boolean {
+  const made = statSync(join(BUNDLE, "compiled.json"), { throwIfNoEntry: false })?.mtimeMs;
+  if (made === undefined) return false;
+  const compiled: string[] = JSON.parse(readFileSync(join(BUNDLE, "compiled.json"), "utf8"));
+  return compiled.every((file) => (statSync(join(BUNDLE, file), { throwIfNoEntry: false })?.mtimeMs ?? 0) <= made);
+}
+
+/** Whether it is of a file that is still there. */
 function hasSource(path: string): boolean {
-  const compiled = path.includes("/dist/") && !path.includes("/dist/bundle/");
-  return !compiled || existsSync(path.replace("/dist/", "/src/").replace(/\.js$/, ".ts"));
+  if (path.startsWith(`${BUNDLE}/`)) return bundleIsFresh;
+  return !path.includes("/dist/") || existsSync(path.replace("/dist/", "/src/").replace(/\.js$/, ".ts"));
 }
 
 const production = productionPackages(lock.packages, ENTRY);
