@@ -81,11 +81,16 @@ endif
 sanitize: ## The native data plane's tests under AddressSanitizer and ThreadSanitizer
 	@exec scripts/sanitize
 
+.PHONY: image
+image: ## Build the image with Docker (IMAGE=name:tag, PLATFORM=linux/arm64, ...)
+	@docker buildx build -f deploy/Dockerfile -t $(or $(IMAGE),culvert:dev) $(if $(PLATFORM),--platform $(PLATFORM)) --build-arg REVISION=$$(git rev-parse HEAD) --load .
+
 .PHONY: generate
 generate: ## Write libs/contracts/src/generated from proto/, the tables of docs/guides/configuration.md, dashboards and alert rules
 	@scripts/prepare run
 	@scripts/generate-contracts
 	@$(TSX) scripts/configuration-guide.ts
+	@$(TSX) scripts/migration-guide.ts
 	@$(TSX) dashboards/src/main.ts
 
 .PHONY: format
