@@ -27,7 +27,12 @@ const hostNetwork: Scenario = {
   name: "hostNetwork",
   podSecurity: "privileged",
   preStopSeconds: PRE_STOP_SECONDS,
-  values: { ...HERE, relay: { ...RELAY, mode: "hostNetwork" } },
+  values: {
+    ...HERE,
+    relay: { ...RELAY, mode: "hostNetwork" },
+    // Relays with host networking come from the nodes' addresses.
+    networkPolicy: { nodeCIDRs: [NODE_NETWORK] },
+  },
   async prepare({ nodes, kubectl }) {
     for (const { name, ip } of nodes) {
       await kubectl(["annotate", "node", name, "--overwrite", `culvert.io/external-address=${ip}`]);

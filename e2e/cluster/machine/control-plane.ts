@@ -87,6 +87,7 @@ export async function startControlPlane(
     "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
     `--service-account-key-file=${accounts.pub}`,
     `--service-account-signing-key-file=${accounts.key}`,
+    "--kubelet-preferred-address-types=InternalIP",
     `--kubelet-client-certificate=${toKubelet.cert}`,
     `--kubelet-client-key=${toKubelet.key}`,
   ]);

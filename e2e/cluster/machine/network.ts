@@ -42,5 +42,7 @@ export async function makeSite(stage: Stage, nodeCount: number): Promise<Site> {
       if (host.ip !== ip) await must("ip", ["-n", host.namespace, "route", "add", podSubnet(index), "via", ip]);
     }
   }
+  // Addresses of Services are reached by whatever route there is: it must lead out of the host before kube-proxy's rules see the packet.
+  for (const { namespace } of nodes) await must("ip", ["-n", namespace, "route", "add", "default", "via", control.ip]);
   return { control, client, nodes, operatorIp: OPERATOR_IP };
 }

@@ -67,7 +67,7 @@ export function policyRules(world: World, node: string): string {
     for (const way of ["Egress", "Ingress"] as const) {
       const policies = selecting.filter(({ spec }) => typesOf(spec).includes(way));
       if (policies.length === 0) continue;
-      const chain = `"${way.toLowerCase()}-${namespace}-${name}"`;
+      const chain = `${way.toLowerCase()}-${namespace}-${name}`;
       jumps.push(`ip ${way === "Egress" ? "saddr" : "daddr"} ${pod.status.podIP} jump ${chain}`);
       const rules = policies.flatMap((policy) => rulesOf(world, policy, way, pod));
       chains.push(

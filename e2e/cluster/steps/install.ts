@@ -6,7 +6,7 @@ import type { Context, Step } from "./step.ts";
 import { timed } from "./step.ts";
 
 export const CHART: string = fileURLToPath(new URL("../../../charts/culvert", import.meta.url));
-const INSTALL_SECONDS = 300;
+const INSTALL_SECONDS = 180;
 
 /** `helm install --wait`, in a namespace that enforces a pod security standard. */
 export const install: Step = {

@@ -3,7 +3,6 @@ import { podsOf } from "./pods.ts";
 import { type Step, timed } from "./step.ts";
 
 const GONE_MS = 120_000;
-/** What may stay: it is said at the end of `helm uninstall`. */
 const KINDS = "all,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,endpointslices";
 
 /** `helm uninstall`: nothing of the release stays. */
@@ -12,6 +11,8 @@ export const uninstall: Step = {
   async run(context) {
     const { cluster, names, say } = context;
     const { namespace, release } = names;
+    // Helm keeps what its hooks have made, for people to look at.
+    await cluster.kubectl(["-n", namespace, "delete", "pod", "-l", names.selector("test")]);
     const seconds = await timed(async () => {
       await cluster.helm(["uninstall", release, "-n", namespace], { timeoutMs: GONE_MS });
       await eventually(
