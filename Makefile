@@ -65,7 +65,7 @@ dashboards-test: ## Scrape a running platform under load: every panel's query an
 	@scripts/prepare dashboards
 	@scripts/build-native
 	@scripts/compile
-	@exec $(TSX) e2e/dashboards/run.ts
+	@$(TSX) scripts/test.ts --config e2e/dashboards/vitest.config.ts
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers, the TURN server and the native data plane (ONLY=target, SECONDS_PER_TARGET=60)
@@ -86,7 +86,7 @@ image: ## Build the image with Docker (IMAGE=name:tag, PLATFORM=linux/arm64, ...
 	@docker buildx build -f deploy/Dockerfile -t $(or $(IMAGE),culvert:dev) $(if $(PLATFORM),--platform $(PLATFORM)) --build-arg REVISION=$$(git rev-parse HEAD) --load .
 
 .PHONY: generate
-generate: ## Write libs/contracts/src/generated from proto/, the tables of docs/guides/configuration.md, dashboards and alert rules
+generate: ## Write libs/contracts/src/generated from proto/, the tables of docs/guides/configuration.md, dashboards, alert rules, the chart's schema and README
 	@scripts/prepare run
 	@scripts/generate-contracts
 	@$(TSX) scripts/configuration-guide.ts

@@ -47,11 +47,12 @@ export const KEYS: readonly Alert[] = [
     quiet: [sample("culvert_stun_certificate_not_after_seconds", "864000x30")],
   },
   {
-    name: "CulvertCertificateReloadFailed",
+    name: "CulvertReloadFailed",
     severity: "warning",
     expr: 'increase(culvert_relay_reloads_total{outcome="failed"}[1h]) > 0 or increase(culvert_stun_reloads_total{outcome="failed"}[1h]) > 0',
-    summary: "A new certificate could not be used",
-    description: "{{ $labels.instance }} could not read a new certificate, and goes on with the old one.",
+    summary: "A file that has changed could not be used",
+    description:
+      "{{ $labels.instance }} could not use a new certificate or configuration, and goes on with the old one.",
     fires: [sample("culvert_relay_reloads_total", "0x10 1x20", 'what="certificate",outcome="failed"')],
     quiet: [sample("culvert_relay_reloads_total", "0x10 1x20", 'what="certificate",outcome="ok"')],
   },

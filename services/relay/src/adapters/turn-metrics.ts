@@ -18,6 +18,24 @@ const SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 /** What a request came to: `challenge` is the 401 or 438 that each client meets, `redirect` the way to another relay. */
 export type RequestResult = "success" | "challenge" | "redirect" | "refused" | "failed";
 
+/** What Allocate is mostly answered with: shown from the start, so that the first one counts in a rate, too. */
+const ALLOCATE_RESULTS: readonly (readonly [code: number | undefined, result: RequestResult])[] = [
+  [undefined, "success"],
+  [401, "challenge"],
+  [401, "refused"],
+  [300, "redirect"],
+  [403, "refused"],
+  [437, "refused"],
+  [486, "refused"],
+  [500, "failed"],
+  [508, "failed"],
+];
+
+const BIND_FAILURES = ["in-use", "unavailable", "no-descriptors", "timeout"];
+
+const requestKey = (method: number, code: number | undefined, result: RequestResult): number =>
+  (method * CODES + (code ?? 0)) * 2 + (result === "challenge" ? 1 : 0);
+
 const TRY_ALTERNATE = 300;
 const SERVER_ERRORS = 500;
 
@@ -79,6 +97,18 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
 
   for (const reason of TURN_DROP_REASONS) dropped.declare(reason, { reason });
   for (const reason of AUTH_FAILURES) authFailures.declare(reason, { reason });
+  for (const [code, result] of ALLOCATE_RESULTS) {
+    requests.declare(requestKey(Method.Allocate, code, result), {
+      method: "Allocate",
+      code: code ?? "success",
+      result,
+    });
+  }
+  for (const tally of [permissions, channels, revoked, peerErrors, adminFailures]) tally.declare("", {});
+  for (const reason of BIND_FAILURES) bindFailures.declare(reason, { reason });
+  for (const what of ["certificate", "config"]) {
+    for (const outcome of ["ok", "failed"]) reloads.declare(`${what} ${outcome}`, { what, outcome });
+  }
   observeState(meter, gauges, live);
   observeDataPlane(meter, dataPlane);
 
@@ -87,8 +117,11 @@ export function createTurnMetrics(meter: Meter, dataPlane: DataPlane, gauges: Re
       case "request": {
         const { method, code, receivedAt } = event;
         const result = resultOf(event);
-        const key = (method * CODES + (code ?? 0)) * 2 + (result === "challenge" ? 1 : 0);
-        requests.add(key, () => ({ method: methodName(method), code: code ?? "success", result }));
+        requests.add(requestKey(method, code, result), () => ({
+          method: methodName(method),
+          code: code ?? "success",
+          result,
+        }));
         if (receivedAt === undefined || result === "challenge") break;
         durations.record(Math.max(gauges.clock() - receivedAt, 0) / 1000, methodLabel(method));
         break;

@@ -40,6 +40,9 @@ export function createSignalingMetrics({ meter }: Metrics, gauges: SignalingGaug
 
   for (const reason of Object.keys(ERRORS)) refusals.add(0, { reason });
   overflows.add(0);
+  for (const outcome of ["replayed", "gap"]) resumes.add(0, { outcome });
+  for (const change of ["found", "lost", "left"]) replicas.add(0, { change });
+  for (const outcome of ["ok", "failed"]) attempts.add(0, { outcome });
   gauge("connections", "Open WebSocket connections", gauges.connections);
   gauge("sessions", "Sessions, those that wait to be resumed included", gauges.sessions);
   gauge("replicas", "Other replicas that live", gauges.replicas);

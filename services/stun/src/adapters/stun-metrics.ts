@@ -32,6 +32,7 @@ export function createStunMetrics(meter: Meter, dataPlane: DataPlane, gauges: St
   const responded = counter("partner_responded_total", "Answers that were sent for a partner, by outcome");
   const reloads = counter("reloads_total", "Certificates read again, by outcome");
   for (const reason of TURN_DROP_REASONS) dropped.add(0, { reason });
+  for (const outcome of ["ok", "failed"]) reloads.add(0, { outcome });
 
   meter
     .createObservableCounter("culvert_stun_data_plane_dropped_total", {
