@@ -224,7 +224,8 @@ export class SlotKeeper {
 
   /** Whether the relay has all of its own slots that nobody else has, up to its limit. Not before it has seen the fleet. */
   get settled(): boolean {
-    return this.#missing !== undefined && this.#missing.size === 0 && this.#acquiring.size === 0;
+    if (this.#missing === undefined || this.#acquiring.size > 0) return false;
+    return [...this.#missing].every((slot) => this.#held.get(slot)?.lapsed === false);
   }
 
   /** Whether the slots that are the relay's own, up to its limit, are all held. */

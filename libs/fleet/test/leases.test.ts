@@ -1,4 +1,4 @@
-import { cutSlots, type KeeperOutput, leaseTimes } from "@culvert/fleet";
+import { cutSlots, type KeeperOutput, leaseTimes, SlotKeeper } from "@culvert/fleet";
 import { seededRandom } from "@culvert/testkit";
 import { expect, test } from "vitest";
 import { type NodeSpec, START, World } from "./simulation.ts";
@@ -105,6 +105,39 @@ test("a relay cut off where nobody can take its slots resumes with them", async 
   expect(await it.until(() => holders(it).join() === "a,a", 5_000)).toBeLessThan(1_000);
   expect(happened(it, "a", "lost")).toBe(0);
   expect(happened(it, "a", "resumed")).toBe(2);
+});
+
+test("a relay whose leases lapse while it takes them knows it when it has them all", () => {
+  const self = { identity: "a", instance: "a1", host: "host-a" };
+  const keeper = new SlotKeeper({ ...self, times: TIMES, failover: "identity" });
+  const outputs = (): KeeperOutput[] => {
+    const all: KeeperOutput[] = [];
+    for (let output = keeper.pollOutput(); output !== undefined; output = keeper.pollOutput()) all.push(output);
+    return all;
+  };
+  const acquired = (epoch: number, now: number): void => {
+    for (const output of outputs()) {
+      if (output.type !== "acquire") continue;
+      keeper.handleAcquired(output, { ok: true, lease: { slot: output.slot, epoch } }, now);
+    }
+  };
+  keeper.start({ own: SLOTS, ips: new Set() }, START);
+  const [renewal] = outputs();
+  if (renewal?.type !== "renew") throw new Error("no renewal");
+  keeper.handleRenewed(renewal.id, { lost: [], reasserted: [], generation: "g" }, START + 1);
+  keeper.handleView({ relays: [], slots: [] }, START + 1, START + 2);
+  acquired(1, START + 3);
+  expect(keeper.settled).toBe(true);
+
+  const later = START + TIMES.ttl + 100;
+  keeper.handleTimeout(later);
+  expect(outputs().filter(({ type }) => type === "lapsed")).toHaveLength(SLOTS.length);
+  const slots = SLOTS.map((slot) => ({ slot, ...self, epoch: 1, expiresInMs: -100 }));
+  keeper.handleView({ relays: [], slots }, later, later + 1);
+  expect(keeper.settled).toBe(false);
+  acquired(2, later + 2);
+  expect([...keeper.held()].every(({ lapsed }) => !lapsed)).toBe(true);
+  expect(keeper.settled).toBe(true);
 });
 
 test("a peer that is not heard may reach the store: no lease is extended on its silence", async () => {

@@ -1,5 +1,5 @@
 import type { AddressFamily } from "@culvert/stun";
-import type { Allocation } from "./allocation.ts";
+import type { Allocation, Relay } from "./allocation.ts";
 import type { ClientTransport, ClientTuple, Millis, PeerAddress, RelayedAddress, RelayId } from "./io.ts";
 import type { Owner } from "./outputs.ts";
 
@@ -27,24 +27,31 @@ export interface RelayInfo {
 }
 
 export function infoOf(allocation: Allocation): AllocationInfo {
+  const { tenant, user, kid } = allocation.owner;
+  const relays: RelayInfo[] = [];
+  for (const relay of allocation.relays.values()) relays.push(relayInfoOf(allocation, relay));
   return {
-    ...allocation.owner,
+    tenant,
+    user,
+    kid,
     allocation: allocation.id,
     record: allocation.record,
     username: allocation.username,
     client: allocation.client,
     transport: allocation.listener.transport,
     createdAt: allocation.createdAt,
-    relays: [...allocation.relays.values()].map((relay) => ({
-      relay: relay.socket.id,
-      family: relay.socket.family,
-      ...(relay.socket.slot === undefined ? {} : { slot: relay.socket.slot }),
-      relayed: relay.socket.relayed,
-      deadline: relay.expiry.at,
-      permissions: [...relay.permissions.values()].map(({ ip, expiry }) => ({ ip, deadline: expiry.at })),
-      channels: [...allocation.channels.values()]
-        .filter((channel) => channel.relay === relay)
-        .map(({ number, peer, expiry }) => ({ channel: number, peer, deadline: expiry.at })),
-    })),
+    relays,
   };
+}
+
+function relayInfoOf(allocation: Allocation, relay: Relay): RelayInfo {
+  const { id, family, slot, relayed } = relay.socket;
+  const permissions: { readonly ip: string; readonly deadline: Millis }[] = [];
+  for (const { ip, expiry } of relay.permissions.values()) permissions.push({ ip, deadline: expiry.at });
+  const channels: { readonly channel: number; readonly peer: PeerAddress; readonly deadline: Millis }[] = [];
+  for (const channel of allocation.channels.values()) {
+    const { number, peer, expiry } = channel;
+    if (channel.relay === relay) channels.push({ channel: number, peer, deadline: expiry.at });
+  }
+  return { relay: id, family, slot, relayed, deadline: relay.expiry.at, permissions, channels };
 }

@@ -128,18 +128,17 @@ export class Restores {
   #finish(core: Core, restoring: Restoring, now: Millis): void {
     const { snapshot, owner, place, abrupt } = restoring;
     this.#forget(restoring);
-    const lifetimes = restoring.sockets.map(({ socket, from }) => ({
-      socket,
-      from,
-      ...lifetimeOf(core, from, abrupt, now),
-    }));
-    // Binding may have taken longer than one of them had left.
-    const sockets = lifetimes.filter(({ socket, expiresAt }) => {
-      if (expiresAt > now) return true;
+    const sockets: (Lifetime & Restoring["sockets"][number])[] = [];
+    for (const { socket, from } of restoring.sockets) {
+      const { expiresAt, granted } = lifetimeOf(core, from, abrupt, now);
+      if (expiresAt > now) {
+        sockets.push({ socket, from, expiresAt, granted });
+        continue;
+      }
+      // Binding took longer than it had left.
       core.sockets.close(socket);
       restoring.failure ??= "expired";
-      return false;
-    });
+    }
     if (sockets.length === 0) {
       core.quotas.release(owner);
       failed(core, snapshot.record, restoring.failure ?? "bind-failed");
@@ -198,12 +197,12 @@ export class Restores {
   }
 }
 
-function lifetimeOf(
-  core: Core,
-  from: RelaySnapshot,
-  abrupt: boolean,
-  now: Millis,
-): { readonly expiresAt: Millis; readonly granted: Granted } {
+interface Lifetime {
+  readonly expiresAt: Millis;
+  readonly granted: Granted;
+}
+
+function lifetimeOf(core: Core, from: RelaySnapshot, abrupt: boolean, now: Millis): Lifetime {
   const { defaultLifetimeSeconds, maxLifetimeSeconds } = core.config;
   const latest = now + maxLifetimeSeconds * 1000;
   const { expiresAt, lifetimeMs = defaultLifetimeSeconds * 1000, grantedUntil: until = expiresAt } = from;
@@ -222,8 +221,7 @@ function refill(core: Core, relay: Relay, from: RelaySnapshot, abrupt: boolean, 
   for (const { ip, expiresAt } of from.permissions) {
     if (expiresAt <= now) continue;
     const decision = core.guard.judge(ip, allocation.onlyPeers);
-    const full =
-      sum([...allocation.relays.values()].map(({ permissions }) => permissions.size)) >= permissionsPerAllocation;
+    const full = countPermissions(allocation) >= permissionsPerAllocation;
     if (decision.allowed && !full) {
       putPermission(core, { relay, ip, decision }, endOf(expiresAt, PERMISSION_LIFETIME_MS));
     } else {
@@ -256,6 +254,8 @@ function failed(core: Core, record: string, reason: RestoreFailure): void {
   core.out.event({ type: "event", name: "restore-failed", record, reason });
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+function countPermissions({ relays }: Allocation): number {
+  let count = 0;
+  for (const { permissions } of relays.values()) count += permissions.size;
+  return count;
 }

@@ -68,12 +68,9 @@ function describe(event: TurnEvent, show: Anonymiser): Line | undefined {
         client: show.ip(event.client.remote.ip),
       }));
     }
-    case "allocation-restored": {
-      const { allocation, tenant, transport, kid } = event;
-      const who = () => ({ user: show.user(event.user), client: show.ip(event.client.remote.ip) });
-      const line = info("allocation restored", () => ({ allocation, tenant, kid, transport, ...who() }));
-      return { ...line, limited: true };
-    }
+    case "allocation-restored":
+      // Thousands at once; the slots that they are in are logged.
+      return undefined;
     case "allocation-moved": {
       const { allocation, tenant } = event;
       return info("allocation moved", () => ({ allocation, tenant, client: show.ip(event.client.remote.ip) }));

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turnOfOthers } from "node:timers/promises";
 import type { LeaseNumber } from "@culvert/fleet";
 import type { AllocationRecord, FleetStore } from "@culvert/state";
 import type { Logger } from "@culvert/telemetry";
@@ -10,6 +10,10 @@ import { snapshotOf } from "./records.ts";
 import type { SlotTable } from "./slot-table.ts";
 
 const RETRY_MS = 250;
+/** Slots that are restored at once: while one waits for the store, or for a listener, another one goes on. */
+const LANES = 2;
+/** Records between two turns for all else, such as the renewal of leases: some ten milliseconds' work. */
+const CHUNK = 64;
 
 export interface RestorerOptions {
   readonly store: FleetStore;
@@ -48,6 +52,8 @@ export class Restorer {
   readonly #underWay = new Map<string, AllocationRecord>();
   /** Records of a dual-stack allocation whose other slot is not held yet. */
   readonly #waiting = new Map<string, Found>();
+  readonly #lanes: Promise<void>[] = Array.from({ length: LANES }, () => Promise.resolve());
+  #nextLane = 0;
   #stopped = false;
 
   constructor(options: RestorerOptions) {
@@ -59,28 +65,11 @@ export class Restorer {
    *
    * @param abrupt whether the owner before ended without a word
    */
-  async restore(slot: string, lease: LeaseNumber, abrupt: boolean): Promise<void> {
-    const { store, slots, logger, onRead } = this.#options;
-    const began = performance.now();
-    const holds = (): boolean => !this.#stopped && slots.leaseOf(slot) === lease;
-    while (holds()) {
-      try {
-        let read = 0;
-        for await (const page of store.recordsOf(slot)) {
-          if (!holds()) return;
-          read += page.length;
-          await this.#startAll(page.map((record) => ({ record, abrupt })));
-        }
-        this.#startAll([...this.#waiting.values()]);
-        this.counters.seconds = (performance.now() - began) / 1000;
-        if (read > 0) logger.info({ slot, records: read, seconds: this.counters.seconds }, "slot restored");
-        onRead(slot);
-        return;
-      } catch (error) {
-        logger.warn({ err: error, slot }, "records not read; tried again");
-        await sleep(RETRY_MS);
-      }
-    }
+  restore(slot: string, lease: LeaseNumber, abrupt: boolean): Promise<void> {
+    const lane = this.#nextLane++ % LANES;
+    const restored = this.#lanes[lane]?.then(() => this.#restore(slot, lease, abrupt)) ?? Promise.resolve();
+    this.#lanes[lane] = restored;
+    return restored;
   }
 
   restored(record: string): void {
@@ -102,13 +91,50 @@ export class Restorer {
     this.#stopped = true;
   }
 
-  async #startAll(all: readonly Found[]): Promise<void> {
-    const { frontends, loop, slots, time } = this.#options;
-    for (const { record } of all) {
-      if (frontends.find(record.transport, record.frontend, record.listener) === undefined) {
-        await this.#options.openListener(record);
+  async #restore(slot: string, lease: LeaseNumber, abrupt: boolean): Promise<void> {
+    const { store, slots, logger, onRead } = this.#options;
+    const began = performance.now();
+    const holds = (): boolean => !this.#stopped && slots.leaseOf(slot) === lease;
+    const sought = new Set<string>();
+    while (holds()) {
+      try {
+        let read = 0;
+        for await (const page of store.recordsOf(slot)) {
+          for (let from = 0; from < page.length; from += CHUNK) {
+            const chunk = page.slice(from, from + CHUNK);
+            await this.#openListeners(chunk, sought);
+            await turnOfOthers();
+            if (!holds()) return;
+            read += chunk.length;
+            this.#startAll(chunk.map((record) => ({ record, abrupt })));
+          }
+        }
+        this.#startAll([...this.#waiting.values()]);
+        this.counters.seconds = (performance.now() - began) / 1000;
+        if (read > 0) logger.info({ slot, records: read, seconds: this.counters.seconds }, "slot restored");
+        onRead(slot);
+        return;
+      } catch (error) {
+        logger.warn({ err: error, slot }, "records not read; tried again");
+        await sleep(RETRY_MS);
       }
     }
+  }
+
+  /** @param sought listeners that were asked for already, which takes its time where they are not to be had */
+  async #openListeners(records: readonly AllocationRecord[], sought: Set<string>): Promise<void> {
+    const { frontends, openListener } = this.#options;
+    for (const record of records) {
+      const { transport, frontend, listener } = record;
+      const name = `${transport} ${frontend} ${listener.ip} ${listener.port}`;
+      if (sought.has(name)) continue;
+      sought.add(name);
+      if (frontends.find(transport, frontend, listener) === undefined) await openListener(record);
+    }
+  }
+
+  #startAll(all: readonly Found[]): void {
+    const { frontends, loop, slots, time } = this.#options;
     loop.run((turn, now) => {
       for (const found of all) {
         const { record, abrupt } = found;
