@@ -2,7 +2,7 @@ import type { Answer, TurnServer } from "@culvert/turn";
 import { expect, test } from "vitest";
 import { Answers } from "../src/fleet/answers.ts";
 
-test("answers that come in one turn are handed over together, in their order", async () => {
+test("answers that come at once are handed over together, in their order", async () => {
   const runs: [number, Answer["kind"]][][] = [];
   const answers = new Answers({
     run(input) {

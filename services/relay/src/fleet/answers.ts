@@ -2,7 +2,7 @@ import { outside } from "@culvert/tracing";
 import type { Answer } from "@culvert/turn";
 import type { ControlLoop } from "../control-loop.ts";
 
-/** Hands the TURN server what was asked of others: all that came in one turn of the event loop together. */
+/** Hands the TURN server what was asked of others: all that came in one read together. */
 export class Answers {
   readonly #loop: Pick<ControlLoop, "run">;
   #waiting: (readonly [id: number, answer: Answer])[] = [];
@@ -13,7 +13,7 @@ export class Answers {
 
   add(id: number, answer: Answer): void {
     // They are of many requests: of none of their traces.
-    if (this.#waiting.push([id, answer]) === 1) outside(() => setImmediate(() => this.#hand()));
+    if (this.#waiting.push([id, answer]) === 1) outside(() => queueMicrotask(() => this.#hand()));
   }
 
   #hand(): void {

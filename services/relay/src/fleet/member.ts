@@ -424,6 +424,7 @@ export class FleetMember implements ControlHooks, FleetSink {
     this.#unwatch?.();
     this.#secrets.stop();
     this.restorer.stop();
+    this.router.stop();
     if (this.#loop !== undefined) {
       await this.#usage?.stop();
       await this.#writeAll();

@@ -48,7 +48,7 @@ export interface RouterOptions {
 }
 
 /** Why a packet without an owner here went nowhere. Each is a counter. */
-export type RouterDrop = RouteDrop | "restoring" | "stale" | "not-mine" | "no-peer";
+export type RouterDrop = RouteDrop | "restoring" | "stopping" | "stale" | "not-mine" | "no-peer";
 export const ROUTER_DROPS: readonly RouterDrop[] = [
   /** Its source asks too often whose 5-tuples are. */
   "limited",
@@ -59,6 +59,8 @@ export const ROUTER_DROPS: readonly RouterDrop[] = [
   /** The store did not answer. */
   "unavailable",
   "restoring",
+  /** This relay ends, and what it would answer could not be written any more. */
+  "stopping",
   "stale",
   "not-mine",
   "no-peer",
@@ -82,6 +84,7 @@ export class Router {
   /** When relays went. */
   readonly #leftAt = new Map<string, number>();
   #staleUntil = Number.NEGATIVE_INFINITY;
+  #stopped = false;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -97,6 +100,7 @@ export class Router {
     const { client, bytes, via } = input;
     const method = methodOf(bytes);
     if (method === BINDING) return false;
+    if (this.#stopped) return this.#drop("stopping");
     if (turn.owns(client)) {
       const isData = method === undefined || method === SEND;
       return isData && now < this.#staleUntil ? this.#drop("stale") : false;
@@ -133,6 +137,11 @@ export class Router {
         if (this.#forward(tuple, route.owner, [input], now)) return true;
         return this.#mayReturn(route.owner, now) ? this.#drop("no-peer") : false;
     }
+  }
+
+  /** No client is answered any more: what this relay grants from now on nobody would know of. Clients ask again. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** The store said that the 5-tuple of an Allocate request has an allocation elsewhere. */
