@@ -53,6 +53,11 @@ chaos: ## Break a fleet on purpose: each fault's figures against their limits (O
 	@scripts/compile
 	@exec $(TSX) e2e/chaos/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: chart-test
+chart-test: ## The Helm chart: lint, manifests, and a real API server that takes them (ONLY=path narrows it)
+	@scripts/prepare chart
+	@$(TSX) scripts/test.ts --config e2e/chart/vitest.config.ts $(ONLY)
+
 .PHONY: cluster-test
 cluster-test: ## A real Kubernetes cluster on this machine, and every user's path in it (ONLY=hostNetwork,...)
 	@scripts/prepare cluster
@@ -92,6 +97,7 @@ generate: ## Write libs/contracts/src/generated from proto/, the tables of docs/
 	@$(TSX) scripts/configuration-guide.ts
 	@$(TSX) scripts/migration-guide.ts
 	@$(TSX) dashboards/src/main.ts
+	@$(TSX) e2e/chart/generate/main.ts
 
 .PHONY: format
 format: ## Format everything

@@ -153,7 +153,9 @@ resources:
   {{- toYaml $values.resources | nindent 2 }}
 volumeMounts:
   - { name: config, mountPath: /etc/culvert, readOnly: true }
+  {{- if include "culvert.hasSecrets" . }}
   - { name: secrets, mountPath: /run/culvert/secrets, readOnly: true }
+  {{- end }}
   - { name: tmp, mountPath: /tmp }
   {{- with .volumeMounts }}
   {{- toYaml . | nindent 2 }}
@@ -173,16 +175,19 @@ Volumes of every service. `secrets` are items of the chart's Secret, (dict key o
     name: {{ include "culvert.componentName" . }}
 - name: tmp
   emptyDir: { medium: Memory, sizeLimit: 16Mi }
+{{- if include "culvert.hasSecrets" . }}
 - name: secrets
   projected:
     defaultMode: 0440
     sources:
+      {{- if .secrets }}
       - secret:
           name: {{ include "culvert.secretName" $root }}
           items:
             {{- range $key := .secrets }}
             - { key: {{ index $root.Values.secrets.keys $key | quote }}, path: {{ include "culvert.secretFile" $key }} }
             {{- end }}
+      {{- end }}
       {{- range .others }}
       - secret:
           {{- toYaml . | nindent 10 }}
@@ -195,9 +200,16 @@ Volumes of every service. `secrets` are items of the chart's Secret, (dict key o
             - { key: {{ .headersKey | quote }}, path: otlp-headers }
       {{- end }}
       {{- end }}
+{{- end }}
 {{- with (index .root.Values .component).extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Not empty where a pod has secrets. Services that always have pass none of `secrets` and `others` to what is not about them. */}}
+{{- define "culvert.hasSecrets" -}}
+{{- $otlp := .root.Values.telemetry.otlp -}}
+{{- if or (not (hasKey . "secrets")) .secrets .others (and $otlp.endpoint $otlp.existingSecret) }}true{{ end -}}
 {{- end -}}
 
 {{/* adminToken → admin-token: the file in /run/culvert/secrets, whatever the Secret calls it. */}}

@@ -1,3 +1,9 @@
+{{/* Routes of layer 4 became v1 one after the other. */}}
+{{- define "culvert.routeVersion" -}}
+{{- $stable := printf "gateway.networking.k8s.io/v1/%s" .kind -}}
+gateway.networking.k8s.io/{{ ternary "v1" "v1alpha2" (.root.Capabilities.APIVersions.Has $stable) }}
+{{- end -}}
+
 {{- define "culvert.httpRoute" }}
 ---
 apiVersion: gateway.networking.k8s.io/v1
