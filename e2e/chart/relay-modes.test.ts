@@ -169,7 +169,7 @@ describe("mode loadBalancer, one address for all", () => {
     for (const [index, own] of ports.entries()) {
       expect([own[0], own.at(-1)]).toEqual([50_000 + 50 * index, 50_049 + 50 * index]);
       expect(config(manifests, index)).toMatchObject({
-        ports: { min: 50_000, max: 50_149, share: { size: 50, index } },
+        ports: { min: 50_000 + 50 * index, max: 50_049 + 50 * index },
         externalAddress: { ipv4: "203.0.113.5" },
         fleet: { advertise: [{ ip: "203.0.113.5", port: 34_780 + index }] },
       });

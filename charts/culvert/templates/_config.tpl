@@ -223,7 +223,7 @@ tls: { ca: /run/culvert/secrets/key-feed-ca.crt }
 {{- $_ := set $own "tls" (dict "cert" "/run/culvert/tls/tls.crt" "key" "/run/culvert/tls/tls.key") -}}
 {{- end -}}
 {{- $_ := set $own "externalAddress" (include "culvert.externalAddress" . | fromYaml) -}}
-{{- $_ := set $own "ports" (include "culvert.relayPorts" $root | fromYaml) -}}
+{{- $_ := set $own "ports" (include "culvert.relayPorts" . | fromYaml) -}}
 {{- $_ := set $own "lifetime" $relay.lifetime -}}
 {{- $_ := set $own "credential" (include "culvert.keyFeedConfig" $root | fromYaml) -}}
 {{- $_ := set $own "peers" $relay.peers -}}
@@ -274,19 +274,19 @@ stun: { servers: {{ toJson .servers }}, interval: {{ .interval }} }
 {{- end -}}
 {{- end -}}
 
+{{/* Relayed ports: of all relays, or of one where "index" says which: (dict "root" $ "index" 0). */}}
 {{- define "culvert.relayPorts" -}}
-{{- $relay := .Values.relay -}}
+{{- $relay := .root.Values.relay -}}
 {{- $balancer := $relay.loadBalancer -}}
 {{- $size := int $balancer.portsPerRelay -}}
 {{- if eq $relay.mode "hostNetwork" -}}
 {{ toYaml $relay.ports }}
-{{- else if eq $balancer.addressing "shared" -}}
-min: {{ $balancer.firstPort }}
-max: {{ sub (add $balancer.firstPort (mul $size (int (include "culvert.maxRelays" .)))) 1 }}
-share: { size: {{ $size }} }
 {{- else -}}
-min: {{ $balancer.firstPort }}
-max: {{ sub (add $balancer.firstPort $size) 1 }}
+{{- $shared := eq $balancer.addressing "shared" -}}
+{{- $one := or (not $shared) (hasKey . "index") -}}
+{{- $first := add $balancer.firstPort (ternary (mul $size (default 0 .index)) 0 $shared) -}}
+min: {{ $first }}
+max: {{ sub (add $first (ternary $size (mul $size (int (include "culvert.maxRelays" .root))) $one)) 1 }}
 {{- end -}}
 {{- end -}}
 
@@ -302,7 +302,7 @@ node
 {{- end -}}
 {{- end -}}
 
-{{/* Whether each relay has a configuration of its own. */}}
+{{/* Whether each relay has a configuration of its own, with its address and its ports. */}}
 {{- define "culvert.relayConfigPerPod" -}}
 {{- $relay := .Values.relay -}}
 {{- if and (eq $relay.mode "loadBalancer") $relay.loadBalancer.addresses }}true{{ end -}}

@@ -8,7 +8,7 @@
 {{- range $transport, $listener := $relay.listeners -}}
 {{- if $listener.enabled }}{{ $clients = append $clients (dict "port" $listener.port "protocol" (ternary "UDP" "TCP" (eq $transport "udp"))) }}{{ end -}}
 {{- end -}}
-{{- $ports := include "culvert.relayPorts" . | fromYaml -}}
+{{- $ports := include "culvert.relayPorts" (dict "root" .) | fromYaml -}}
 {{- $relayed := list (dict "port" $ports.min "endPort" $ports.max "protocol" "UDP") -}}
 {{- $ingress := list (dict "ports" (concat $clients $relayed)) (dict "from" $relays "ports" $mesh) -}}
 {{- if $relay.admin.enabled -}}
