@@ -8,7 +8,7 @@ interface Peer {
 }
 
 export interface PeersOptions {
-  readonly dataPlane: DataPlane;
+  readonly dataPlane: Pick<DataPlane, "apply">;
   readonly identity: string;
   readonly hear: (heartbeat: Heartbeat) => void;
   /** A relay is gone, or another process of the same name came. */

@@ -32,8 +32,8 @@ const SEND = 0x006;
 type ClientInput = Extract<DataPlaneEvent, { readonly type: "client-input" }>;
 
 export interface RouterOptions {
-  readonly dataPlane: DataPlane;
-  readonly store: FleetStore;
+  readonly dataPlane: Pick<DataPlane, "apply">;
+  readonly store: Pick<FleetStore, "byTuple" | "get">;
   readonly frontends: Frontends;
   readonly peers: Peers;
   readonly time: FleetTime;
@@ -96,7 +96,7 @@ export class Router {
   }
 
   /** Whether the packet is taken care of. Otherwise it is the own server's. */
-  take(input: ClientInput, turn: TurnServer, now: number): boolean {
+  take(input: ClientInput, turn: Pick<TurnServer, "owns" | "find">, now: number): boolean {
     const { client, bytes, via } = input;
     const method = methodOf(bytes);
     if (method === BINDING) return false;
@@ -239,7 +239,7 @@ export class Router {
   }
 
   /** An allocation of this server that a client at a new 5-tuple claims with its ticket (RFC 8016). */
-  #hasOwnTicket(bytes: Uint8Array, turn: TurnServer, now: number): boolean {
+  #hasOwnTicket(bytes: Uint8Array, turn: Pick<TurnServer, "find">, now: number): boolean {
     const record = this.#ticketOf(bytes, now);
     return record !== undefined && turn.find(record) !== undefined;
   }
