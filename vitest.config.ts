@@ -32,7 +32,7 @@ export default defineConfig({
         { testTimeout: 20_000 },
       ),
       // Foreign clients against the running platform, one file at a time: they share two cores.
-      project("e2e", ["e2e/{deploy,interop,platform}/**/*.test.ts"], {
+      project("e2e", ["e2e/{cluster,deploy,interop,platform}/**/*.test.ts"], {
         testTimeout: 120_000,
         hookTimeout: 120_000,
         fileParallelism: false,

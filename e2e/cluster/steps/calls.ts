@@ -5,7 +5,6 @@ import { Media } from "../../chaos/support/media-process.ts";
 import { accountIn, type Context } from "./step.ts";
 
 export const CALLS = 5;
-export const TURN_PORT = 3478;
 /** Often enough that the steps see refreshes. */
 const REFRESH_SECONDS = 2;
 
@@ -15,14 +14,14 @@ export interface Calls {
   readonly relayed: readonly string[];
 }
 
-/** Opens calls by relay `index`. */
-export async function openCalls(context: Context, index: number, calls: number = CALLS): Promise<Calls> {
+/** Opens calls by relay `index`, or by the servers of `uris`. */
+export async function openCalls(context: Context, index: number, uris?: readonly string[]): Promise<Calls> {
   const { cluster, scenario, names, stage } = context;
-  const ip = await scenario.relayIp(cluster, names, index);
+  const servers = uris ?? [`turn:${await scenario.relayAt(cluster, names, index)}`];
   const media = Media.start(stage, cluster.client.namespace);
   const { relayed } = await media.open({
-    calls,
-    servers: [`turn:${ip}:${TURN_PORT}`],
+    calls: CALLS,
+    servers,
     ...accountIn(context),
     peerIp: cluster.client.ip,
     refreshEvery: REFRESH_SECONDS,
@@ -33,26 +32,25 @@ export async function openCalls(context: Context, index: number, calls: number =
   return { media, relayed };
 }
 
-/** How many of `clients` new ones that go to relay `index` are served, and by a relay at another address. */
+/** How many new clients that go to relay `index` are refused, and how many end up at another one. */
 export async function newcomers(
   context: Context,
   index: number,
-  clients: number = CALLS,
 ): Promise<{ readonly refused: number; readonly elsewhere: number }> {
   const { cluster, scenario, names, stage } = context;
-  const ip = await scenario.relayIp(cluster, names, index);
+  const at = await scenario.relayAt(cluster, names, index);
   const media = Media.start(stage, cluster.client.namespace);
   const { failures } = await media.tell({
     do: "open",
-    calls: clients,
-    servers: [`turn:${ip}:${TURN_PORT}`],
+    calls: CALLS,
+    servers: [`turn:${at}`],
     ...accountIn(context),
     peerIp: cluster.client.ip,
   });
   const { servers } = await media.tell({ do: "relayed" });
   await media.tell({ do: "close", release: true });
   for (const failure of failures.slice(0, 2)) context.say(`a new client was refused: ${failure}`);
-  return { refused: failures.length, elsewhere: servers.filter((server) => !server.startsWith(`${ip}:`)).length };
+  return { refused: failures.length, elsewhere: servers.filter((server) => server !== at).length };
 }
 
 /** What has to hold of calls that nothing may disturb. */

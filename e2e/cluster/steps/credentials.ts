@@ -28,6 +28,7 @@ export const credentials: Step = {
     const ms = performance.now() - start;
     found.account = accountOf(iceServers);
     const urls = iceServers.flatMap((server) => server.urls);
+    found.uris = urls;
     say(`${api.apiUrl} hands out ${urls.join(", ")}`);
     return [
       { what: "until they were issued", value: ms, unit: "ms" },

@@ -13,8 +13,8 @@ export interface Scenario {
   readonly podSecurity: "privileged" | "baseline" | "restricted";
   /** How long a relay that is told to stop still takes new clients. */
   readonly preStopSeconds: number;
-  /** Where the clients of relay `index` go. */
-  relayIp(cluster: Cluster, names: Names, index: number): Promise<string>;
+  /** Where clients reach relay `index`: address and port, as in a TURN URI. */
+  relayAt(cluster: Cluster, names: Names, index: number): Promise<string>;
   /** Prepares the cluster, as its operator would before the installation. */
   prepare?(cluster: Cluster): Promise<void>;
 }
@@ -36,7 +36,7 @@ export interface Context {
   /** Undone at the end of the step. */
   readonly stage: Stage;
   /** Found by the steps. */
-  readonly found: { api?: ApiAccess; account?: TurnAccount };
+  readonly found: { api?: ApiAccess; account?: TurnAccount; uris?: readonly string[] };
   say(what: string): void;
 }
 
