@@ -16,7 +16,13 @@ export { type NatsServer, type NatsServerOptions, startNats } from "./nats.ts";
 export { type SeededRandom, seededRandom } from "./random.ts";
 export { RecordingDataPlane } from "./recording-data-plane.ts";
 export { freePort, type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
-export { type RedisCluster, type RedisSentinel, startRedisCluster, startRedisSentinel } from "./redis-groups.ts";
+export {
+  type RedisCluster,
+  type RedisGroupAccess,
+  type RedisSentinel,
+  startRedisCluster,
+  startRedisSentinel,
+} from "./redis-groups.ts";
 export { type CommandUsage, type RedisUsage, readRedisUsage, redisKeyBytes, usageBetween } from "./redis-meter.ts";
 export { RelayTableModel, type TableRules } from "./relay-table-model.ts";
 export { driveRestore } from "./restore-driver.ts";

@@ -11,10 +11,18 @@ export interface RedisServerOptions {
   readonly args?: readonly string[];
   /** Lines of a configuration file, which Redis may write to: a Sentinel's. */
   readonly config?: readonly string[];
-  /** TLS only, with this certificate. */
+  /** TLS only, with this certificate; in a group towards the others, too. */
   readonly tls?: TestCertificate;
+  /** Who `command` logs in as. */
+  readonly login?: RedisLogin;
   /** Default: a free one. */
   readonly port?: number;
+}
+
+/** An ACL user. */
+export interface RedisLogin {
+  readonly username: string;
+  readonly password: string;
 }
 
 /** A redis-server process on 127.0.0.1: a server, a node of a cluster, or a Sentinel. */
@@ -54,8 +62,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   let port = options.port ?? 0;
 
   const command = async (...words: readonly string[]): Promise<string> => {
-    const tls = options.tls === undefined ? [] : ["--tls", "--cacert", options.tls.certFile];
-    const { stdout } = await run("redis-cli", ["-h", "127.0.0.1", "-p", String(port), ...tls, ...words]);
+    const { stdout } = await run("redis-cli", ["-h", "127.0.0.1", "-p", String(port), ...accessOf(options), ...words]);
     return stdout.trim();
   };
   const start = async (): Promise<void> => {
@@ -104,6 +111,14 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     signal: (signal) => void child?.kill(signal),
     dispose,
   };
+}
+
+/** How redis-cli gets in. */
+export function accessOf({ tls, login }: Pick<RedisServerOptions, "tls" | "login">): readonly string[] {
+  return [
+    ...(tls === undefined ? [] : ["--tls", "--cacert", tls.certFile]),
+    ...(login === undefined ? [] : ["--no-auth-warning", "--user", login.username, "--pass", login.password]),
+  ];
 }
 
 function wordsOf({ args = [], config, tls }: RedisServerOptions, folder: string, port: number): string[] {
