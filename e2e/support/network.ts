@@ -33,11 +33,12 @@ export async function makeNetwork({ ip, hosts }: NetworkOptions): Promise<Networ
     "echo ready",
     "exec sleep infinity",
   ].join(" && ");
-  const own = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+  const isRoot = process.getuid?.() === 0;
+  const own = isRoot ? [] : ["--user", "--map-root-user"];
   const holder = new Child("unshare", [...own, "--net", "--mount", "--propagation=private", "/bin/sh", "-c", setUp]);
   atEnd(() => holder.stop("SIGKILL"));
   await holder.until("its network", ({ stdout }) => (stdout.includes("ready") ? true : undefined), TIMEOUT_MS);
-  const enter = ["--target", String(holder.pid), ...own.slice(0, 1), "--net", "--mount", "--"];
+  const enter = ["--target", String(holder.pid), ...(isRoot ? [] : ["--user"]), "--net", "--mount", "--"];
   return { inside: (...words) => ["nsenter", ...enter, ...words] };
 }
 
