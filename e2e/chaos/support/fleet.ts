@@ -27,6 +27,8 @@ export interface FleetOptions {
   readonly wrap?: readonly string[];
   readonly env?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly redisArgs?: readonly string[];
+  /** No proxy is between relays and Redis: `redis` of a relay does nothing. It would take part of what is measured. */
+  readonly direct?: boolean;
 }
 
 export interface FleetRelay extends RelayProcess {
@@ -61,7 +63,7 @@ export async function startLoopbackFleet(stage: Stage, options: FleetOptions): P
       ...options,
       name,
       ip,
-      redisUrl: `redis://127.0.0.1:${proxy.port}`,
+      redisUrl: `redis://127.0.0.1:${options.direct === true ? redis.port : proxy.port}`,
       natsUrl: nats?.url,
     });
     const relay = await RelayProcess.create(stage, {

@@ -2,6 +2,7 @@
 //! libFuzzer with AddressSanitizer (`make fuzz`), the test below replays the committed inputs.
 
 mod commands;
+mod mesh;
 mod model;
 mod outbox;
 mod parse;
@@ -9,6 +10,7 @@ mod reference;
 mod session;
 
 pub use commands::run as commands;
+pub use mesh::run as mesh;
 pub use outbox::run as outbox;
 pub use parse::run as parse;
 pub use session::run as session;
@@ -69,6 +71,11 @@ mod tests {
     #[test]
     fn stands_the_corpus_of_commands() {
         replay("commands", super::commands);
+    }
+
+    #[test]
+    fn stands_the_corpus_of_mesh() {
+        replay("mesh", super::mesh);
     }
 
     #[test]
