@@ -57,9 +57,15 @@ test("only what a relay cannot take over while it runs makes new pods", () => {
   const checksum = (values: object): string | undefined =>
     find(render({ values }), "StatefulSet", "culvert-relay").spec?.template?.metadata.annotations?.["checksum/config"];
   const before = checksum({});
-  for (const relay of [{ quotas: { user: 3 } }, { peers: { allow: ["10.0.0.0/8"] } }, { lifetime: { default: 300 } }]) {
-    expect(checksum({ relay })).toBe(before);
-  }
+  const live = [
+    { quotas: { user: 3 } },
+    { peers: { allow: ["10.0.0.0/8"] } },
+    { lifetime: { default: 300 } },
+    { externalAddress: { ipv4: "203.0.113.5" } },
+    { config: { limits: { maxBps: 100_000 }, fleet: { onStateLoss: "refuse" }, software: "x" } },
+  ];
+  for (const relay of live) expect(checksum({ relay })).toBe(before);
+  expect(checksum({ logLevel: "debug" })).toBe(before);
   expect(checksum({ secrets: { fleetRotation: 1 } })).toBe(before);
   for (const relay of [{ realm: "other" }, { ports: { min: 50_000 } }, { config: { fleet: { lease: { ttl: 5 } } } }]) {
     expect(checksum({ relay })).not.toBe(before);

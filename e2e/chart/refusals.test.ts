@@ -59,6 +59,11 @@ const REFUSED: readonly (readonly [what: string, values: object, line: string])[
     "relay.loadBalancer.addresses: 1 addresses: must be 2, one for each relay that there may be, or none",
   ],
   [
+    "an address of another family",
+    { relay: { mode: "loadBalancer", loadBalancer: { addresses: ["2001:db8::5"] } } },
+    "relay.loadBalancer.addresses[0]: 2001:db8::5: must be of the one family of relay.ipFamilies (IPv4)",
+  ],
+  [
     "STUN behind a load balancer",
     { relay: { mode: "loadBalancer", externalAddress: { stun: { servers: ["stun.example.org"] } } } },
     "relay.externalAddress.stun.servers: must be empty in mode loadBalancer",

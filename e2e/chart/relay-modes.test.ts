@@ -94,6 +94,12 @@ describe("mode loadBalancer, an address for each relay", () => {
     }
   });
 
+  test("with two families of addresses the Services have both", () => {
+    const both = render({ values: { relay: { mode: "loadBalancer", ipFamilies: ["IPv4", "IPv6"] } } });
+    expect(find(both, "Service", "culvert-relay-0").spec).toMatchObject({ ipFamilyPolicy: "PreferDualStack" });
+    expect(config(both)).toMatchObject({ addresses: [{ ip: "10.244.1.7" }, { ip: "fd00::7" }] });
+  });
+
   test("a relay finds its address in its Service, and may read the relays' Services only", () => {
     expect(config(manifests, 1)).toMatchObject({
       addresses: [{ ip: "10.244.1.7" }],
@@ -128,6 +134,7 @@ describe("mode loadBalancer, an address for each relay", () => {
         "metallb.io/allow-shared-ip": "culvert-relay-1",
       });
       expect(spec?.loadBalancerIP).toBeUndefined();
+      expect(spec?.allocateLoadBalancerNodePorts).toBe(false);
       expect(spec?.selector).toEqual(udp.spec?.selector);
     }
   });

@@ -166,7 +166,8 @@ tls: { ca: /run/culvert/secrets/key-feed-ca.crt }
 {{- define "culvert.credentialConfig" -}}
 {{- $own := include "culvert.commonConfig" . | fromYaml -}}
 {{- $values := .root.Values -}}
-{{- $_ := set $own "http" (dict "host" $values.listenAddress "port" $values.credential.service.port) -}}
+{{- /* Applications keep connections open; what they send on one while the pod goes is answered. */ -}}
+{{- $_ := set $own "http" (dict "host" $values.listenAddress "port" $values.credential.service.port "drain" 2) -}}
 {{- $grpc := dict "host" $values.listenAddress "port" $values.credential.keyFeed.port -}}
 {{- if $values.credential.keyFeed.tls.existingSecret -}}
 {{- $_ := set $grpc "tls" (dict "cert" "/run/culvert/secrets/key-feed-tls.crt" "key" "/run/culvert/secrets/key-feed-tls.key") -}}

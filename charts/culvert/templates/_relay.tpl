@@ -1,10 +1,12 @@
 {{/*
-What a relay cannot take over while it runs. A change of anything else is read from the ConfigMap as it is, without new pods and so without
-a drain. Secrets and certificates are never in it.
+What a relay cannot take over while it runs (services/relay/src/live-config.ts says what it can). A change of the rest is read from the
+ConfigMap as it is, without new pods and so without a drain. Secrets and certificates are never in it.
 */}}
 {{- define "culvert.relayFixedConfig" -}}
 {{- $config := (include "culvert.relayConfig" (dict "root" . "component" "relay" "index" 0) | fromYaml).relay -}}
-{{- toYaml (pick $config "listeners" "ports" "dataPlane" "realm" "fleet" "grpc" "ops" "telemetry" "externalAddress" "tls") -}}
+{{- $fixed := omit $config "software" "lifetime" "rfc5766Channels" "peers" "quotas" "limits" "drain" "externalAddress" "logLevel" -}}
+{{- $_ := set $fixed "fleet" (omit $config.fleet "onStateLoss") -}}
+{{- toYaml $fixed -}}
 {{- end -}}
 
 {{/* Annotations of a load balancer's Service: (dict "root" $ "address" "203.0.113.5" "relay" "culvert-relay-0"). */}}
@@ -19,6 +21,12 @@ a drain. Secrets and certificates are never in it.
 {{- $balancer := .root.Values.relay.loadBalancer -}}
 type: LoadBalancer
 externalTrafficPolicy: {{ .root.Values.relay.service.externalTrafficPolicy }}
+{{- if not $balancer.allocateNodePorts }}
+allocateLoadBalancerNodePorts: false
+{{- end }}
+{{- if gt (len .root.Values.relay.ipFamilies) 1 }}
+ipFamilyPolicy: PreferDualStack
+{{- end }}
 {{- with $balancer.class }}
 loadBalancerClass: {{ . }}
 {{- end }}

@@ -80,6 +80,12 @@ right.
 {{- if and (eq $balancer.addressing "perRelay") $balancer.addresses (lt (len $balancer.addresses) $relays) -}}
 {{- fail (printf "relay.loadBalancer.addresses: %d addresses: must be %d, one for each relay that there may be, or none" (len $balancer.addresses) $relays) -}}
 {{- end -}}
+{{- range $index, $address := $balancer.addresses -}}
+{{- $family := ternary "IPv6" "IPv4" (contains ":" $address) -}}
+{{- if ne (join "," $relay.ipFamilies) $family -}}
+{{- fail (printf "relay.loadBalancer.addresses[%d]: %s: must be of the one family of relay.ipFamilies (%s)" $index $address (join ", " $relay.ipFamilies)) -}}
+{{- end -}}
+{{- end -}}
 {{- if $relay.externalAddress.stun.servers -}}
 {{- fail "relay.externalAddress.stun.servers: must be empty in mode loadBalancer: STUN sees where packets leave, not where a load balancer's come in" -}}
 {{- end -}}

@@ -11,42 +11,41 @@ interface Service {
   readonly ownKeys: readonly string[];
 }
 
-const COMMON = ["ops", "logLevel", "telemetry.otlp", "telemetry.metrics"];
-const BACKENDS = ["redis", "nats"];
+const under = (path: string, ...keys: readonly string[]): readonly string[] => keys.map((key) => `${path}.${key}`);
+const redis = (path: string): readonly string[] =>
+  under(path, "url", "sentinels", "master", "sentinelUsername", "cluster", "database", "username", "tls", "prefix");
+const nats = (path: string): readonly string[] => under(path, "servers", "user", "credentials", "tls");
+const TLS = under("tls", "cert", "key");
+const COMMON = [
+  ...["ops", "logLevel", "telemetry.traces", "telemetry.metrics"],
+  ...under("telemetry.otlp", "endpoint", "protocol"),
+];
 
 export const SERVICES: Readonly<Record<"credential" | "signaling" | "stun" | "relay", Service>> = {
   credential: {
     schema: credentialConfigSchema,
     ownKeys: [
       ...COMMON,
-      ...BACKENDS,
-      "http.host",
-      "http.port",
-      "grpc.host",
-      "grpc.port",
-      "grpc.enabled",
-      "grpc.tls",
-    ].concat(["publicHost", "turn", "uris", "tenants"]),
+      ...redis("redis"),
+      ...nats("nats"),
+      ...under("http", "host", "port"),
+      ...under("grpc", "host", "port", "enabled", "tls"),
+      ...["publicHost", "turn", "uris", "tenants"],
+    ],
   },
-  signaling: { schema: signalingConfigSchema, ownKeys: [...COMMON, "nats", "listen", "credential", "drain"] },
-  stun: { schema: stunConfigSchema, ownKeys: [...COMMON, "listeners", "tls.cert", "tls.key", "alternate", "partner"] },
+  signaling: { schema: signalingConfigSchema, ownKeys: [...COMMON, ...nats("nats"), "listen", "credential", "drain"] },
+  stun: { schema: stunConfigSchema, ownKeys: [...COMMON, ...TLS, "listeners", "alternate", "partner"] },
   relay: {
     schema: relayConfigSchema,
     ownKeys: [
       ...COMMON,
-      ...[
-        "realm",
-        "listeners",
-        "tls.cert",
-        "tls.key",
-        "addresses",
-        "externalAddress",
-        "ports",
-        "lifetime",
-        "credential",
-      ],
-      ...["peers.allow", "peers.deny", "peers.backends", "quotas", "drain", "grpc", "auth.users"],
-      ...["identity", "host", "secrets", "redis", "nats", "mesh", "advertise", "failover"].map((key) => `fleet.${key}`),
+      ...TLS,
+      ...["realm", "listeners", "addresses", "externalAddress", "ports", "lifetime", "credential"],
+      ...under("peers", "allow", "deny", "backends"),
+      ...["quotas", "drain", "grpc", "auth.users"],
+      ...under("fleet", "identity", "host", "secrets", "mesh", "advertise", "failover", "network"),
+      ...redis("fleet.redis"),
+      ...nats("fleet.nats"),
     ],
   },
 };

@@ -126,6 +126,7 @@ const relay = closed({
     annotations: textMap,
     class: text,
     sourceRanges: cidrs,
+    allocateNodePorts: flag,
   }),
   service: closed({
     type: oneOf("ClusterIP", "NodePort", "LoadBalancer"),

@@ -21,6 +21,8 @@ export interface Spec extends PodSpec {
   readonly type?: string;
   readonly externalTrafficPolicy?: string;
   readonly loadBalancerIP?: string;
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  readonly ipFamilyPolicy?: string;
   readonly selector?: Readonly<Record<string, unknown>>;
   readonly ports?: readonly ServicePort[];
   readonly template?: { readonly metadata: Metadata; readonly spec: PodSpec };
