@@ -10,8 +10,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   for (const store of stores) await store.close();
-  // All nodes are killed at once; that one's end is not always told, and is not waited for.
-  void cluster?.dispose();
+  await cluster?.dispose();
 });
 
 /** Knows one node at first. */

@@ -74,14 +74,15 @@ function listening(child: ChildProcess): Promise<number> {
       reject(new Error(`nats-server ${why}: install the Debian package 'nats-server'?\n${written}`));
     };
     const timer = setTimeout(() => fail(`is not ready after ${START_MS} ms`), START_MS);
+    const ended = (code: number | null, signal: NodeJS.Signals | null): void => fail(`ended (${code ?? signal})`);
     child.once("error", (error) => fail(`cannot be started (${error.message})`));
-    child.once("exit", (code, signal) => fail(`ended (${code ?? signal})`));
+    child.once("exit", ended);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       if (written.length < 65_536) written += text;
       const port = Number(LISTENING.exec(written)?.[1]);
       if (!Number.isInteger(port) || !written.includes("Server is ready")) return;
       clearTimeout(timer);
-      child.removeAllListeners("exit");
+      child.off("exit", ended);
       resolve(port);
     });
   });

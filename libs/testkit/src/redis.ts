@@ -159,13 +159,15 @@ function ready(child: ChildProcess): Promise<void> {
       reject(new Error(`redis-server ${why}: install the Debian package 'redis-server'?\n${written}`));
     };
     const timer = setTimeout(() => fail(`is not ready after ${START_MS} ms`), START_MS);
+    const ended = (code: number | null, signal: NodeJS.Signals | null): void => fail(`ended (${code ?? signal})`);
     child.once("error", (error) => fail(`cannot be started (${error.message})`));
-    child.once("exit", (code, signal) => fail(`ended (${code ?? signal})`));
+    child.once("exit", ended);
+    // It goes on to write, and is read, when it is ready; others wait for its end then.
     const read = (text: string): void => {
       if (written.length < 65_536) written += text;
       if (!READY.test(written)) return;
       clearTimeout(timer);
-      child.removeAllListeners("exit");
+      child.off("exit", ended);
       resolve();
     };
     child.stdout?.setEncoding("utf8").on("data", read);
