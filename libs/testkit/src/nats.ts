@@ -30,6 +30,12 @@ export interface NatsServer {
 const START_MS = 10_000;
 const LISTENING = /Listening for client connections on [^\n]*:(\d+)/;
 
+/** What a test that breaks off leaves behind. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Starts a real nats-server. Rejects with what it wrote when it does not come up. */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), "culvert-nats-"));
@@ -40,12 +46,15 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
 
   const start = async (): Promise<void> => {
     child = spawn("nats-server", [...fixed, "--port", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+    running.add(child);
     port = await listening(child);
   };
   const stop = async (signal: NodeJS.Signals = "SIGKILL"): Promise<void> => {
     const ending = child;
     child = undefined;
-    if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
+    if (ending === undefined) return;
+    running.delete(ending);
+    if (ending.exitCode !== null || ending.signalCode !== null) return;
     const exit = new Promise((resolve) => ending.once("exit", resolve));
     ending.kill(signal);
     await exit;
