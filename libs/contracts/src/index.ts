@@ -47,7 +47,7 @@ export type {
 } from "./relay-status.ts";
 export { publishRevocationHint, withRevocationHints } from "./revocation-hints.ts";
 export { type BearerRule, bearerRefusal, closeGrpc, type Failures, listenGrpc, peerIp } from "./server.ts";
-export { callerContext, endCall, enterCall, rpcSpan, tracedMetadata } from "./tracing.ts";
+export { endCall, enterCall, rpcSpan, tracedMetadata } from "./tracing.ts";
 export {
   bearerMetadata,
   type ClientCredentials,

@@ -20,7 +20,7 @@ export function tracedMetadata(metadata: Metadata, active?: Context): Metadata {
 }
 
 /** The context that a caller sent along. */
-export function callerContext(metadata: Metadata): Context {
+function callerContext(metadata: Metadata): Context {
   const headers: Record<string, string> = {};
   for (const name of ["traceparent", "tracestate"]) {
     const [value] = metadata.get(name);

@@ -10,7 +10,6 @@ export {
   outside,
   type SpanSpec,
   sampledContext,
-  startSpan,
   within,
 } from "./spans.ts";
 export { NOT_TRACED, type Tracing } from "./tracing.ts";

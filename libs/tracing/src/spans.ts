@@ -49,12 +49,10 @@ export function enterSpan({ tracer }: Tracing, spec: SpanSpec, parent: Context =
   return { span, context: trace.setSpan(parent, span).setValue(TRACER, tracer) };
 }
 
-/** Begins a span below the one that is active. Undefined where that is not sampled. End it with {@link endSpan}. */
-export function startSpan(spec: SpanSpec): Span | undefined {
-  return beginSpan(spec)?.span;
-}
-
-/** The same, with the context for what follows from it. `parent`: the active one unless told. */
+/**
+ * Begins a span below `parent`, the active one unless told, with the context for what follows from it. Undefined where that
+ * is not sampled. End it with {@link endSpan}.
+ */
 export function beginSpan(spec: SpanSpec, parent: Context = context.active()): Entry | undefined {
   const tracer = tracerOf(parent);
   if (tracer === undefined) return undefined;
