@@ -102,3 +102,31 @@ describe("the ports", () => {
     expect(row("Prometheus, probes", "all")).toContain(`${relay.opsPort} relay, ${stun.opsPort} STUN`);
   });
 });
+
+describe("the figures of the production guide", () => {
+  const guide = read("docs/guides/production.md");
+  const measured = read("docs/performance.md");
+
+  /** What the guide says -> what was measured: when that is measured again, the guide is to follow. */
+  test.each([
+    ["251,300, the generator's limit", "| `udp-channel-200`, packets/s | 251,300 ("],
+    ["| 7.6 us |", "| `udp-channel-200-cpu`, us a packet at 104,200/s | 7.56 ("],
+    ["| 9.0 us |", "| us CPU a packet at 100,000/s | 9.04 ("],
+    ["1.6 to 2.1 times", "| 1.56 |"],
+    ["1.6 to 2.1 times", "| 2.05 |"],
+    ["23 us median", "| `latency-p50`, us at 77,900/s | 23.4 ("],
+    ["0.5 ms p99", "| `latency-p99`, us | 505 ("],
+    ["5,168 on one core", "| `allocate`, set-ups/s | 5,168 ("],
+    ["10.4 kB", "| `memory`, bytes an allocation | 10,420 |"],
+    ["273 MB at most", "207-273"],
+    ["| 16 |", "| scripts a call | 15.97 | 15.90 |"],
+    ["0.84 to 1.6 ms", "| 1,604 us | 843 us |"],
+    ["1.5 to 2.1 kB", "| 1,544 B | 2,113 B |"],
+    ["13.4 kB", "| 13,410 | 13,420 |"],
+    ["2.7 scripts a second", "2.7 scripts a second"],
+    ["16 us a packet for UDP on the portable one", "| `udp-channel-200-cpu` | 16.3 |"],
+  ])("%s", (said, figure) => {
+    expect(guide).toContain(said);
+    expect(measured).toContain(figure);
+  });
+});
