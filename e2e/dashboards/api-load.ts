@@ -23,14 +23,14 @@ interface Asked {
   readonly json?: object;
 }
 
-/** Credentials of every shape, refusals of every kind, and what an administrator does. */
-export async function useApi(platform: Platform, round: number): Promise<readonly number[]> {
+/** Credentials of every shape, refusals of every kind, and what an administrator does. Fails for another answer than due. */
+export async function useApi(platform: Platform, round: number): Promise<void> {
   const { keyId, token } = platform.access;
-  const basic = `Basic ${Buffer.from(`account:${token}`).toString("base64")}`;
-  return [
+  const basic = `Basic ${Buffer.from(`default:${token}`).toString("base64")}`;
+  const answers = [
     await ask(platform, "GET", "/?service=turn&username=rest"),
     await ask(platform, "POST", `/v1/turn/keys/${keyId}/credentials/generate`, { json: { ttl: 600 } }),
-    await ask(platform, "POST", "/2010-04-01/Accounts/account/Tokens.json", { authorization: basic }),
+    await ask(platform, "POST", "/2010-04-01/Accounts/default/Tokens.json", { authorization: basic }),
     await ask(platform, "POST", "/v1/signaling/tokens", { json: { user: "someone" } }),
     await ask(platform, "POST", `/v1/turn/keys/${keyId}/credentials/generate`, { token: "wrong" }),
     await ask(platform, "POST", `/v1/turn/keys/${keyId}/credentials/generate`, { json: { clientIp: "no address" } }),
@@ -38,6 +38,8 @@ export async function useApi(platform: Platform, round: number): Promise<readonl
     await ask(platform, "GET", "/v1/tenants/default", { token: ADMIN_TOKEN }),
     await ask(platform, "GET", "/nowhere"),
   ];
+  const due = [200, 201, 201, 201, 401, 400, 201, 200, 404];
+  if (answers.join() !== due.join()) throw new Error(`the API answered ${answers}, not ${due}`);
 }
 
 /** A credential that is asked for while Redis is away. */

@@ -19,6 +19,9 @@ const SETUP_MS = 240_000;
 /** The most series that one process may show. */
 const MAX_SERIES = 2000;
 
+/** More than a lease, in milliseconds. */
+const FROZEN_MS = 4500;
+
 /** Queries that have no data here, and why. */
 const NOTHING_HERE: ReadonlyMap<string, string> = new Map([
   ["process_memory_limit_bytes", "the control group of these processes may have no limit of memory"],
@@ -172,15 +175,17 @@ describe("metrics", () => {
 
 /** Trouble that is real here: the alert's expression, without its waiting time, must show it. */
 describe("in trouble", () => {
-  const shows = (alert: string): Promise<true> => {
+  const expressionOf = (alert: string): string => {
     const rule = shippedAlerts().find((one) => one.alert === alert);
     if (rule === undefined) throw new Error(`${alert}: there is no such alert`);
-    return eventually(
+    return rule.expr;
+  };
+  const shows = (alert: string): Promise<true> =>
+    eventually(
       `${alert} sees it`,
-      async () => ((await prometheus.now(rule.expr)).length > 0 ? true : undefined),
+      async () => ((await prometheus.now(expressionOf(alert))).length > 0 ? true : undefined),
       30_000,
     );
-  };
 
   test.each([
     "CulvertRelayDrainEnding",
@@ -189,7 +194,15 @@ describe("in trouble", () => {
     "CulvertSignalingReplicaLost",
     "CulvertRelayPeersDangerouslyAllowed",
   ])("%s shows what has happened", async (alert) => {
-    await shows(alert);
+    expect(await prometheus.range(expressionOf(alert), shown(), 1)).not.toEqual([]);
+  });
+
+  test("CulvertRelaySlotsUnstable shows a relay that stood still for longer than its leases", async () => {
+    const frozen = platform.relays[1];
+    frozen?.signal("SIGSTOP");
+    await sleep(FROZEN_MS);
+    frozen?.signal("SIGCONT");
+    await shows("CulvertRelaySlotsUnstable");
   });
 
   test("CulvertStunPartnerDown shows that the partner is gone", async () => {

@@ -40,7 +40,8 @@ export { ACCOUNT };
 
 /** All services as processes, as a small installation has them: three relays, two replicas of signaling, two STUN servers. */
 export async function startPlatform(stage: Stage): Promise<Platform> {
-  const redis = await startRedis(stage);
+  // Tenants and their tokens must be there again after it was away.
+  const redis = await startRedis(stage, ["--appendonly", "yes", "--appendfsync", "always"]);
   const nats = await startNats(stage);
   const certificate = await writeTestCertificate(await stage.folder());
   const [http = 0, grpc = 0, partner = 0, wsA = 0, wsB = 0, ...ops] = await freePorts(13);
@@ -99,9 +100,11 @@ export async function startPlatform(stage: Stage): Promise<Platform> {
       return start("relay", name, section);
     }),
   );
+  // Sessions that nobody resumes end while somebody looks.
+  const common = { credential: feed, nats: bus, session: { resumeTtl: 5 } };
   const signaling = [
-    await start("signaling", "signaling-0", { listen: { port: wsA }, credential: feed, nats: bus }),
-    await start("signaling", "signaling-1", { listen: { port: wsB }, credential: feed, nats: bus }),
+    await start("signaling", "signaling-0", { listen: { port: wsA }, ...common }),
+    await start("signaling", "signaling-1", { listen: { port: wsB }, ...common }),
   ];
   const stunIps = [4, 5].map((last) => `${NET}.${last}`);
   const [askerIp = "", helperIp = ""] = stunIps;

@@ -57,7 +57,6 @@ export class Prometheus {
       `--storage.tsdb.path=${join(folder, "data")}`,
       `--web.listen-address=${HOST}:${port}`,
       "--storage.tsdb.retention.time=1h",
-      "--enable-feature=exemplar-storage",
     ]);
     stage.atEnd(() => child.stop());
     const prometheus = new Prometheus(`http://${HOST}:${port}`);
@@ -99,15 +98,6 @@ export class Prometheus {
       JSON.stringify(data),
     );
     return groups.flatMap(({ rules }) => rules);
-  }
-
-  async exemplars(expr: string): Promise<number> {
-    const data = await this.#ask("query_exemplars", {
-      query: expr,
-      start: String(Date.now() / 1000 - 600),
-      end: String(Date.now() / 1000),
-    });
-    return Array.isArray(data) ? data.length : 0;
   }
 
   async #ask(path: string, parameters: Readonly<Record<string, string>>): Promise<unknown> {
