@@ -27,6 +27,7 @@ export {
   splitAddress,
 } from "./fields.ts";
 export { SECTIONS } from "./file.ts";
+export { FileWatch } from "./file-watch.ts";
 export {
   type CredentialConfig,
   credentialSection,
@@ -39,6 +40,7 @@ export {
   readGrpcCredentials,
   readGrpcServerTls,
 } from "./grpc.ts";
+export { GrpcTlsKeeper, type GrpcTlsKeeperOptions } from "./grpc-tls-keeper.ts";
 export { automaticAddress, type HostAddress, hostAddresses } from "./host-addresses.ts";
 export {
   byteCount,

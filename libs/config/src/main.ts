@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { secretFiles } from "./environment.ts";
 import { ConfigError, showValue } from "./error.ts";
-import { followFiles } from "./file-watch.ts";
+import { FileWatch } from "./file-watch.ts";
 import { configSchema, loadConfig } from "./load.ts";
 import { configTree } from "./tree.ts";
 
@@ -23,9 +23,10 @@ export interface Running<Config = never> {
 /** What a process does besides running. */
 export interface RunningProcess {
   stop(): Promise<void>;
-  /** Called on SIGHUP, and when one of the files has changed. Without it SIGHUP does nothing. */
+  /** Called on SIGHUP, and when a file of the configuration has changed. Without it SIGHUP does nothing. */
   reload?(): void | Promise<void>;
-  readonly files?: readonly string[];
+  /** The files of the configuration, looked at since before they were read. */
+  readonly files?: FileWatch;
 }
 
 /** What `runMain` needs of the process. */
@@ -94,8 +95,11 @@ export async function runMain<T>(
       const overrides = options.overrides ?? {};
       const load = (): Readonly<T> =>
         loadConfig(schema, { section, env, overrides, ...(file === undefined ? {} : { file }) });
+      const files = new FileWatch([
+        ...(file === undefined ? [] : [file]),
+        ...secretFiles(section, configTree(schema), env),
+      ]);
       const config = load();
-      const files = [...(file === undefined ? [] : [file]), ...secretFiles(section, configTree(schema), env)];
       return async () => {
         const running = await start(config);
         return {
@@ -150,9 +154,9 @@ export async function runProcess(
       async () => running.reload?.(),
       (error) => fatal(error, "reload"),
     );
-    const unfollow = interval === 0 ? () => {} : followFiles(running.files ?? [], interval * 1000, reload);
+    if (interval > 0) running.files?.follow(interval * 1000, reload);
     await stopRequested;
-    unfollow();
+    running.files?.close();
     await running.stop();
     host.exit(0);
   } catch (error) {

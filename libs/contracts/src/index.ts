@@ -55,5 +55,6 @@ export {
   hasBearer,
   KEEPALIVE,
   type ServerTls,
+  type ServerTlsSource,
   serverCredentials,
 } from "./transport.ts";

@@ -1,10 +1,14 @@
 import { type Metadata, type Server, type StatusObject, status } from "@grpc/grpc-js";
-import { hasBearer, type ServerTls, serverCredentials } from "./transport.ts";
+import { hasBearer, type ServerTls, type ServerTlsSource, serverCredentials } from "./transport.ts";
 
 /** Listens. Rejects with gRPC's reason, one line, when the address cannot be listened on. Resolves with the port. */
 export function listenGrpc(
   server: Server,
-  { host, port, tls }: { readonly host: string; readonly port: number; readonly tls?: ServerTls | undefined },
+  {
+    host,
+    port,
+    tls,
+  }: { readonly host: string; readonly port: number; readonly tls?: ServerTls | ServerTlsSource | undefined },
 ): Promise<number> {
   const shown = host.includes(":") ? `[${host}]` : host;
   return new Promise((resolve, reject) => {

@@ -1,5 +1,11 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { type ChannelCredentials, credentials as grpcCredentials, Metadata, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  experimental,
+  credentials as grpcCredentials,
+  Metadata,
+  ServerCredentials,
+} from "@grpc/grpc-js";
 
 /** How a client proves itself to, and recognises, an internal gRPC server. */
 export interface ClientCredentials {
@@ -16,6 +22,13 @@ export interface ServerTls {
   readonly ca?: string;
 }
 
+/** TLS of a server whose certificate is replaced from time to time. */
+export interface ServerTlsSource {
+  readonly current: ServerTls;
+  /** Told of each change. Returns what ends that. */
+  onChange(listener: (tls: ServerTls) => void): () => void;
+}
+
 const pem = (text: string | undefined): Buffer | null => (text === undefined ? null : Buffer.from(text));
 
 /** The channel credentials that gRPC wants for a client. */
@@ -24,11 +37,59 @@ export function channelCredentials(tls: ClientCredentials["tls"]): ChannelCreden
   return grpcCredentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert));
 }
 
-/** The server credentials that gRPC wants; plaintext without `tls`. */
-export function serverCredentials(tls: ServerTls | undefined): ServerCredentials {
+/** The server credentials that gRPC wants; plaintext without `tls`. New connections get what a source has then. */
+export function serverCredentials(tls: ServerTls | ServerTlsSource | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
+  if ("current" in tls) {
+    const provider = new SourceProvider(tls);
+    const { ca } = tls.current;
+    // Whatever its parameters are called: the identity comes first.
+    return experimental.createCertificateProviderServerCredentials(
+      provider,
+      ca === undefined ? null : provider,
+      ca !== undefined,
+    );
+  }
   const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
   return ServerCredentials.createSsl(pem(tls.ca), [pair], tls.ca !== undefined);
+}
+
+type CertificateProvider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
+type IdentityListener = Parameters<CertificateProvider["addIdentityCertificateListener"]>[0];
+type CaListener = Parameters<CertificateProvider["addCaCertificateListener"]>[0];
+
+/** Tells gRPC of the certificates of a source. */
+class SourceProvider implements CertificateProvider {
+  readonly #source: ServerTlsSource;
+  readonly #ends = new Map<IdentityListener | CaListener, () => void>();
+
+  constructor(source: ServerTlsSource) {
+    this.#source = source;
+  }
+
+  addIdentityCertificateListener(listener: IdentityListener): void {
+    this.#follow(listener, ({ cert, key }) =>
+      listener({ certificate: Buffer.from(cert), privateKey: Buffer.from(key) }),
+    );
+  }
+
+  removeIdentityCertificateListener(listener: IdentityListener): void {
+    this.#ends.get(listener)?.();
+  }
+
+  addCaCertificateListener(listener: CaListener): void {
+    this.#follow(listener, ({ ca }) => listener(ca === undefined ? null : { caCertificate: Buffer.from(ca) }));
+  }
+
+  removeCaCertificateListener(listener: CaListener): void {
+    this.#ends.get(listener)?.();
+  }
+
+  #follow(listener: IdentityListener | CaListener, tell: (tls: ServerTls) => void): void {
+    this.#ends.set(listener, this.#source.onChange(tell));
+    // Not at once: gRPC hears of it only when it has taken the listener.
+    queueMicrotask(() => tell(this.#source.current));
+  }
 }
 
 /** Metadata that carries a shared token. */

@@ -12,6 +12,7 @@ export {
   type TraceStep,
 } from "./data-plane-trace.ts";
 export { mustDecode, outcomeOf } from "./expect-message.ts";
+export { type MountedVolume, mountVolume } from "./mounted-volume.ts";
 export { type NatsServer, type NatsServerOptions, startNats } from "./nats.ts";
 export { type SeededRandom, seededRandom } from "./random.ts";
 export { RecordingDataPlane } from "./recording-data-plane.ts";

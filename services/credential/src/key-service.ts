@@ -8,7 +8,7 @@ import {
   KeyServiceService,
   listenGrpc,
   rpcSpan,
-  type ServerTls,
+  type ServerTlsSource,
   toWatchKeysResponse,
   type WatchKeysRequest,
   type WatchKeysResponse,
@@ -31,8 +31,9 @@ const SEND: SpanSpec = { ...rpcSpan(METHOD, SpanKind.PRODUCER), name: `send ${ME
 export interface KeyServerOptions {
   readonly host: string;
   readonly port: number;
-  readonly token: string | undefined;
-  readonly tls: ServerTls | undefined;
+  /** That watchers must present now. */
+  readonly token: () => string | undefined;
+  readonly tls: ServerTlsSource | undefined;
   readonly maxWatchers: number;
   readonly feed: KeySource;
   readonly tracing: Tracing;
@@ -57,7 +58,7 @@ export function createKeyServer(options: KeyServerOptions): KeyServer {
 
   const refusal = (call: Call): Partial<StatusObject> | undefined => {
     const onFailure = (): void => metrics.authenticationFailed("grpc");
-    const refused = bearerRefusal(call, { token: options.token, failures: limiter, clock, onFailure });
+    const refused = bearerRefusal(call, { token: options.token(), failures: limiter, clock, onFailure });
     if (refused !== undefined) return refused;
     if (open.size < options.maxWatchers) return undefined;
     return { code: status.RESOURCE_EXHAUSTED, details: `${options.maxWatchers} watchers are the most` };

@@ -48,6 +48,7 @@ export function main(args: readonly string[] = process.argv.slice(2)): Promise<v
         throw error;
       }
       return {
+        reload: (next) => service.reload(next),
         stop: async () => {
           await service.stop();
           await close();

@@ -1,4 +1,4 @@
-import { readGrpcServerTls } from "@culvert/config";
+import { GrpcTlsKeeper, planChange, tellChange } from "@culvert/config";
 import { KeyRing, type KeySource, type KeyWatch, type Revocation } from "@culvert/credentials";
 import { FailureLimiter, Lifecycle, nodeCrypto } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
@@ -19,6 +19,8 @@ import { TokenAuthenticator } from "./tokens.ts";
 import { urisOf } from "./uris.ts";
 
 const PRUNE_MS = 60_000;
+/** Keys that may change while the service runs. */
+const LIVE_KEYS = ["adminToken", "grpc.token", "tenants", "staticAuthSecrets", "logLevel"] as const;
 
 /** Where the service listens. */
 export interface CredentialServiceInfo {
@@ -39,6 +41,11 @@ export interface CredentialService {
   start(): Promise<CredentialServiceInfo>;
   /** Answers what has been asked, ends key watches and closes. Idempotent. */
   stop(): Promise<void>;
+  /**
+   * Reads certificates again, and takes over tokens and the log level of another configuration. What it declares anew comes
+   * into the store; what it does not declare any more stays there.
+   */
+  reload(next?: CredentialServiceConfig): void;
   ready(): ReadyState;
   /** The keys for verifiers in this process; they need no gRPC. */
   readonly keyFeed: KeySource;
@@ -52,7 +59,9 @@ export function createCredentialService(
   const { store, clock, random, logger, metrics: meters } = ports;
   const uris = ports.uris ?? (() => configured);
   const configured = ports.uris === undefined ? urisOf(config) : { stun: [], turn: [] };
-  const tls = config.grpc.tls && readGrpcServerTls("credential.grpc.tls", config.grpc.tls);
+  const files = config.grpc.tls;
+  const tls = files && new GrpcTlsKeeper({ prefix: "credential.grpc.tls", files, logger });
+  let current = config;
 
   const ring = new KeyRing({ crypto: nodeCrypto });
   const keyFeed = createKeyFeed(store, logger);
@@ -132,7 +141,7 @@ export function createCredentialService(
       ? createKeyServer({
           host,
           port: grpcPort,
-          token,
+          token: () => current.grpc.token,
           tls,
           maxWatchers,
           feed: keyFeed,
@@ -144,7 +153,7 @@ export function createCredentialService(
         })
       : undefined;
     const grpc = await keyServer?.listen();
-    if (enabled && token === undefined && tls?.ca === undefined && !isLoopback(host)) {
+    if (enabled && token === undefined && tls?.current.ca === undefined && !isLoopback(host)) {
       logger.warn(
         { host },
         "the key feed tells every signing secret to whoever asks: set credential.grpc.token or tls.ca",
@@ -164,12 +173,27 @@ export function createCredentialService(
     await api?.close();
     await keyServer?.close();
     watch?.close();
+    tls?.close();
     await closeOps?.();
   };
   const life = new Lifecycle({ start, stopped: () => logger.info("credential service stopped") });
   // In an order of its own: what the API answers last still reaches the watchers.
   life.onClose(close);
-  return { start: () => life.start(), stop: () => life.stop(), ready, keyFeed };
+  const reload = (next?: CredentialServiceConfig): void => {
+    tls?.reload();
+    if (next === undefined) return;
+    const plan = planChange(current, next, LIVE_KEYS);
+    current = plan.config;
+    if (plan.changed.includes("logLevel")) logger.level = current.logLevel;
+    authenticator.setAdminToken(current.adminToken);
+    tellChange(logger, "credential", plan);
+    if (!plan.changed.some((key) => key === "tenants" || key === "staticAuthSecrets")) return;
+    bootstrap(store, current, issuer.now()).catch((error: unknown) => {
+      const problem = error instanceof Error ? error.message : String(error);
+      logger.error({ problem }, "what was declared anew is not in the store");
+    });
+  };
+  return { start: () => life.start(), stop: () => life.stop(), reload, ready, keyFeed };
 }
 
 /** The host for a URL that a client on this machine can use. */

@@ -22,7 +22,7 @@ function sameHash(a: string, b: string): boolean {
 /** Turns presented tokens into principals, and slows down who presents wrong ones. */
 export class TokenAuthenticator {
   readonly #store: CredentialStore;
-  readonly #adminHash: string | undefined;
+  #adminHash: string | undefined;
   readonly #limiter: FailureLimiter;
   readonly #clock: () => number;
   readonly #onFailure: () => void;
@@ -35,10 +35,15 @@ export class TokenAuthenticator {
     readonly onFailure: () => void;
   }) {
     this.#store = options.store;
-    this.#adminHash = options.adminToken === undefined ? undefined : hashToken(options.adminToken);
+    this.setAdminToken(options.adminToken);
     this.#limiter = options.limiter;
     this.#clock = options.clock;
     this.#onFailure = options.onFailure;
+  }
+
+  /** Undefined: there is no administrator. */
+  setAdminToken(token: string | undefined): void {
+    this.#adminHash = token === undefined ? undefined : hashToken(token);
   }
 
   /**

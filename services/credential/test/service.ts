@@ -3,6 +3,7 @@ import { Writable } from "node:stream";
 import { loadConfig } from "@culvert/config";
 import {
   type CredentialService,
+  type CredentialServiceConfig,
   type CredentialServiceInfo,
   type CredentialServicePorts,
   createCredentialService,
@@ -60,6 +61,8 @@ export interface Running {
   /** Every log line so far. */
   readonly lines: string[];
   metrics(): Promise<string>;
+  /** The configuration that the tests start with, with these differences. */
+  config(overrides: Readonly<Record<string, unknown>>): CredentialServiceConfig;
   /** A request whose JSON answer is parsed. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
 }
@@ -97,11 +100,9 @@ export async function startService(
   overrides: Readonly<Record<string, unknown>> = {},
   ports: Partial<CredentialServicePorts> = {},
 ): Promise<Running> {
-  const config = loadConfig(credentialConfigSchema, {
-    section: "credential",
-    env: {},
-    overrides: { ...BASE, ...overrides },
-  });
+  const load = (changes: Readonly<Record<string, unknown>>): CredentialServiceConfig =>
+    loadConfig(credentialConfigSchema, { section: "credential", env: {}, overrides: { ...BASE, ...changes } });
+  const config = load(overrides);
   const clock = createClock();
   const lines: string[] = [];
   const destination = new Writable({
@@ -136,7 +137,7 @@ export async function startService(
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
   };
-  return { service, info, url, clock, store, lines, metrics: () => metrics.collect(), call };
+  return { service, info, url, clock, store, lines, metrics: () => metrics.collect(), call, config: load };
 }
 
 /** What a relay in the same process says of a username: "ok", or why it is rejected. */

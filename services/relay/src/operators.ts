@@ -1,4 +1,4 @@
-import { readGrpcServerTls } from "@culvert/config";
+import type { GrpcTlsKeeper } from "@culvert/config";
 import type { Clock } from "@culvert/dataplane";
 import { FailureLimiter } from "@culvert/runtime";
 import type { Logger } from "@culvert/telemetry";
@@ -9,6 +9,8 @@ import type { AdminConfig } from "./config.ts";
 
 export interface OperatorsOptions {
   readonly config: AdminConfig;
+  /** Of `config.tls`. */
+  readonly tls: GrpcTlsKeeper | undefined;
   /** That operators must present now. */
   readonly token: () => string | undefined;
   readonly admin: RelayAdmin;
@@ -23,11 +25,11 @@ export interface OperatorsOptions {
 export async function serveOperators(
   options: OperatorsOptions,
 ): Promise<{ readonly host: string; readonly port: number }> {
-  const { config, admin, clock, logger, tracing, onFailure, onClose } = options;
+  const { config, tls, admin, clock, logger, tracing, onFailure, onClose } = options;
   const server = createAdminServer({
     host: config.host,
     port: config.port,
-    tls: config.tls && readGrpcServerTls("relay.grpc.tls", config.tls),
+    tls,
     get token() {
       return options.token();
     },

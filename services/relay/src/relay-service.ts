@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CertificateKeeper, ConfigError, hostAddresses, planChange, tellChange } from "@culvert/config";
+import { CertificateKeeper, ConfigError, GrpcTlsKeeper, hostAddresses, planChange, tellChange } from "@culvert/config";
 import type { KeySource } from "@culvert/credentials";
 import { Lifecycle, Wait } from "@culvert/runtime";
 import { type ReadyState, serveOps } from "@culvert/telemetry";
@@ -78,6 +78,8 @@ class Relay implements RelayService {
   readonly #metrics: TurnMetrics;
   readonly #keys: KeyStore;
   readonly #certificate: CertificateKeeper | undefined;
+  /** Of the operators' gRPC server. */
+  readonly #operatorsTls: GrpcTlsKeeper | undefined;
   readonly #life: Lifecycle<RelayInfo> = new Lifecycle({
     start: () => this.#start(),
     drain: () => this.#drain(),
@@ -121,6 +123,8 @@ class Relay implements RelayService {
       clock: ports.clock,
     });
     this.#certificate = config.tls === undefined ? undefined : this.#certificateKeeper(config.tls);
+    const files = config.grpc?.tls;
+    this.#operatorsTls = files && new GrpcTlsKeeper({ ...this.#reloads(), prefix: "relay.grpc.tls", files });
   }
 
   start(): Promise<RelayInfo> {
@@ -133,6 +137,7 @@ class Relay implements RelayService {
 
   reload(next?: RelayConfig): void {
     this.#certificate?.reload();
+    this.#operatorsTls?.reload();
     if (next === undefined) {
       this.#metrics.countReload("config", false);
       return;
@@ -249,6 +254,7 @@ class Relay implements RelayService {
     this.#life.onClose(
       () => policies.close(),
       () => this.#certificate?.close(),
+      () => this.#operatorsTls?.close(),
       () => this.#keys.close(),
     );
     const onClose = (close: () => Promise<void>): void => this.#life.onClose(close);
@@ -257,6 +263,7 @@ class Relay implements RelayService {
         ? undefined
         : await serveOperators({
             config: config.grpc,
+            tls: this.#operatorsTls,
             token: () => this.#config.grpc?.token,
             admin: fleet?.admin ?? admin,
             clock,
@@ -392,18 +399,22 @@ class Relay implements RelayService {
   }
 
   #certificateKeeper(tls: NonNullable<RelayConfig["tls"]>): CertificateKeeper {
-    const { dataPlane, logger } = this.#ports;
+    const { dataPlane } = this.#ports;
     return new CertificateKeeper({
+      ...this.#reloads(),
       prefix: "relay.tls",
       files: tls,
-      logger,
       onChange: (certificate) => {
         for (const [id, { transport }] of this.#config.listeners.entries()) {
           if (transport === "tls") dataPlane.setCertificate(id, certificate);
         }
       },
-      onReload: (ok) => this.#metrics.countReload("certificate", ok),
     });
+  }
+
+  #reloads() {
+    const onReload = (ok: boolean): void => this.#metrics.countReload("certificate", ok);
+    return { logger: this.#ports.logger, onReload };
   }
 
   async #drain(): Promise<void> {

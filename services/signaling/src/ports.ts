@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import {
   type CredentialConfig,
+  GrpcProof,
   type NatsConfig,
-  readGrpcCredentials,
   readNatsAccess,
   readTelemetryAccess,
 } from "@culvert/config";
@@ -39,6 +39,8 @@ export interface SignalingPorts {
 /** The ports with nothing missing but the keys. */
 export interface ResolvedPorts extends Required<Omit<SignalingPorts, "keys">> {
   readonly keys: KeySource | undefined;
+  /** How this service proves itself to the credential service, where it follows one itself. */
+  readonly proof: GrpcProof | undefined;
   /** Whether the bus is the service's own, to be closed with it. */
   readonly ownBus: boolean;
 }
@@ -50,10 +52,12 @@ export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): Re
   const tracing = ports.tracing ?? createTracing({ service: "signaling", access, logger });
   const plain = ports.bus ?? openBus(config.nats, metrics);
   const bus = tracing.configured ? tracedBus(plain, tracing) : plain;
+  const proof = ports.keys === undefined ? proofOf(config.credential, logger) : undefined;
   return {
     bus,
     ownBus: ports.bus === undefined,
-    keys: ports.keys ?? credentialService(config.credential, bus, logger, tracing),
+    proof,
+    keys: ports.keys ?? credentialService(config.credential, proof, bus, logger, tracing),
     clock: ports.clock ?? monotonicClock,
     random: ports.random ?? systemRandom,
     logger,
@@ -62,14 +66,21 @@ export function resolvePorts(config: SignalingConfig, ports: SignalingPorts): Re
   };
 }
 
+function proofOf({ target, ...proof }: CredentialConfig, logger: Logger): GrpcProof | undefined {
+  if (target === undefined) return undefined;
+  const onProblem = (problem: string): void => logger.error({ problem }, "credentials not read again");
+  return new GrpcProof("signaling.credential", proof, onProblem);
+}
+
 function credentialService(
-  { target, ...proof }: CredentialConfig,
+  { target }: CredentialConfig,
+  proof: GrpcProof | undefined,
   bus: EventBus,
   logger: Logger,
   tracing: ServiceTracing,
 ): KeySource | undefined {
   if (target === undefined) return undefined;
-  const credentials = readGrpcCredentials("signaling.credential", proof);
+  const credentials = () => proof?.read() ?? {};
   const source = grpcKeySource({ target, watcher: `signaling ${hostname()}`, credentials, logger, tracing });
   return withRevocationHints(source, bus);
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { ConfigError } from "@culvert/config";
+import { ConfigError, planChange, tellChange } from "@culvert/config";
 import { untilUp } from "@culvert/events";
 import { DEFAULT_LIMITS, Hub, type HubEvent, type HubOutput, type Limits } from "@culvert/rendezvous";
 import { Lifecycle, Sources, Wait } from "@culvert/runtime";
@@ -20,6 +20,9 @@ const HELLO: SpanSpec = { name: "hello", kind: SpanKind.SERVER };
 
 type VerifyOutput = Extract<HubOutput, { readonly kind: "verify" }>;
 
+/** Keys that may change while the service runs. */
+const LIVE_KEYS = ["credential.token", "drain", "logLevel"] as const;
+
 /** How long a start waits for the bus. Without it the service is not ready, but runs. */
 const BUS_UP_MS = 3000;
 
@@ -37,6 +40,8 @@ export interface SignalingService {
   start(): Promise<SignalingInfo>;
   /** Says goaway, waits until all clients went or `drain.timeout` is over, then closes everything. */
   stop(): Promise<void>;
+  /** Takes over what may change of another configuration. */
+  reload(next?: SignalingConfig): void;
   ready(): ReadyState;
   /** Undefined until the service has started. */
   readonly info: SignalingInfo | undefined;
@@ -55,7 +60,7 @@ export function createSignalingService(config: SignalingConfig, ports: Signaling
 }
 
 class Signaling implements SignalingService {
-  readonly #config: SignalingConfig;
+  #config: SignalingConfig;
   readonly #ports: ResolvedPorts;
   readonly #tokens: Tokens;
   readonly #hub: Hub;
@@ -127,6 +132,16 @@ class Signaling implements SignalingService {
 
   stop(): Promise<void> {
     return this.#life.stop();
+  }
+
+  reload(next?: SignalingConfig): void {
+    if (next === undefined) return;
+    const { logger, proof } = this.#ports;
+    const plan = planChange(this.#config, next, LIVE_KEYS);
+    this.#config = plan.config;
+    if (plan.changed.includes("logLevel")) logger.level = plan.config.logLevel;
+    proof?.set(plan.config.credential);
+    tellChange(logger, "signaling", plan);
   }
 
   ready(): ReadyState {

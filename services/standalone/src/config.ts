@@ -1,4 +1,4 @@
-import { configSchema, loadConfig } from "@culvert/config";
+import { configSchema, configTree, loadConfig, secretFiles } from "@culvert/config";
 import { type CredentialServiceConfig, credentialConfigSchema } from "@culvert/credential-service";
 import { type RelayConfig, relayConfigSchema } from "@culvert/relay-service";
 import { type SignalingConfig, signalingConfigSchema } from "@culvert/signaling-service";
@@ -29,6 +29,24 @@ export function loadStandaloneConfig(
     }),
     signaling: loadConfig(signalingConfigSchema, { section: "signaling", defaults: defaults.signaling, ...options }),
   };
+}
+
+/** The files that the configuration is read from. */
+export function standaloneFiles({
+  env,
+  file,
+}: {
+  readonly env: NodeJS.ProcessEnv;
+  readonly file: string | undefined;
+}): readonly string[] {
+  const schemas = {
+    relay: relayConfigSchema,
+    stun: stunConfigSchema,
+    credential: credentialConfigSchema,
+    signaling: signalingConfigSchema,
+  };
+  const secrets = Object.entries(schemas).flatMap(([section, schema]) => secretFiles(section, configTree(schema), env));
+  return [...(file === undefined ? [] : [file]), ...secrets];
 }
 
 /** The JSON schema of a configuration file with all sections. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { isEntryPoint, runProcess } from "@culvert/config";
+import { FileWatch, isEntryPoint, type RunningProcess, reread, runProcess } from "@culvert/config";
 import { writeCertificate } from "./certificate.ts";
-import { loadStandaloneConfig, standaloneSchema } from "./config.ts";
+import { loadStandaloneConfig, standaloneFiles, standaloneSchema } from "./config.ts";
 import { hasLoopback6, standaloneDefaults } from "./defaults.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
 import { createStandaloneService } from "./platform.ts";
@@ -19,7 +19,7 @@ export async function main(argv: readonly string[] = process.argv.slice(2)): Pro
   });
 }
 
-async function start({ config: file, host, readyFile }: Options): Promise<{ stop(): Promise<void>; reload(): void }> {
+async function start({ config: file, host, readyFile }: Options): Promise<RunningProcess> {
   const certificate = await writeCertificate(host, new Date());
   try {
     const defaults = standaloneDefaults({
@@ -28,7 +28,10 @@ async function start({ config: file, host, readyFile }: Options): Promise<{ stop
       certificate: { cert: certificate.cert, key: certificate.key },
       secret: () => randomBytes(32).toString("base64url"),
     });
-    const config = loadStandaloneConfig(defaults, { env: process.env, file });
+    const source = { env: process.env, file };
+    const files = new FileWatch(standaloneFiles(source));
+    const load = () => loadStandaloneConfig(defaults, source);
+    const config = load();
     const platform = createStandaloneService(config, { host, pretty: process.stdout.isTTY === true });
     const ready = await platform.start();
     if (readyFile !== undefined) await writeReadyFile(readyFile, ready);
@@ -39,7 +42,8 @@ async function start({ config: file, host, readyFile }: Options): Promise<{ stop
         await platform.stop();
         await certificate.remove();
       },
-      reload: () => platform.reload(),
+      reload: () => platform.reload(reread("standalone", load)),
+      files,
     };
   } catch (error) {
     await certificate.remove();

@@ -21,8 +21,8 @@ export interface Platform {
   start(): Promise<Ready>;
   /** Stops all services, the one that others depend on last. */
   stop(): Promise<void>;
-  /** Reads certificates again. */
-  reload(): void;
+  /** Reads certificates again, and takes over what may change of another configuration. */
+  reload(next?: StandaloneConfig): void;
 }
 
 interface Part {
@@ -114,9 +114,11 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
       }
     },
     stop,
-    reload() {
-      relay.reload();
-      stun.reload();
+    reload(next) {
+      credential.reload(next?.credential);
+      relay.reload(next?.relay);
+      stun.reload(next?.stun);
+      signaling.reload(next?.signaling);
     },
   };
 }

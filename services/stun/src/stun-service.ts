@@ -1,4 +1,12 @@
-import { CertificateKeeper, ConfigError, hostAddresses, readTelemetryAccess } from "@culvert/config";
+import {
+  CertificateKeeper,
+  ConfigError,
+  GrpcTlsKeeper,
+  hostAddresses,
+  planChange,
+  readTelemetryAccess,
+  tellChange,
+} from "@culvert/config";
 import {
   type BoundListener,
   type Clock,
@@ -53,10 +61,16 @@ export interface StunService {
   start(): Promise<StunInfo>;
   /** Closes everything. There is no state that clients would lose. */
   stop(): Promise<void>;
-  /** Reads the certificate again. One that cannot be used is logged and left; the old one goes on. */
-  reload(): void;
+  /**
+   * Reads the certificates again, and takes over tokens and the log level of another configuration. What cannot be used is
+   * logged and left; the old one goes on.
+   */
+  reload(next?: StunConfig): void;
   ready(): ReadyState;
 }
+
+/** Keys that may change while the service runs. */
+const LIVE_KEYS = ["partner.token", "logLevel"] as const;
 
 /** Throws a ConfigError of one line for files that cannot be read. */
 export function createStunService(config: StunConfig, ports: StunPorts = {}): StunService {
@@ -64,7 +78,7 @@ export function createStunService(config: StunConfig, ports: StunPorts = {}): St
 }
 
 class Stun implements StunService {
-  readonly #config: StunConfig;
+  #config: StunConfig;
   readonly #clock: Clock;
   readonly #random: RandomSource;
   readonly #logger: Logger;
@@ -74,6 +88,8 @@ class Stun implements StunService {
   readonly #counters: StunMetrics;
   readonly #certificate: CertificateKeeper | undefined;
   readonly #partner: PartnerClient | undefined;
+  /** Of the gRPC listener for the partner. */
+  readonly #partnerTls: GrpcTlsKeeper | undefined;
   readonly #life: Lifecycle<StunInfo> = new Lifecycle({
     start: () => this.#start(),
     stopped: () => this.#stopped(),
@@ -95,6 +111,10 @@ class Stun implements StunService {
     });
     this.#certificate = config.tls === undefined ? undefined : this.#certificateKeeper(config.tls);
     this.#partner = config.partner === undefined ? undefined : this.#partnerClient(config.partner);
+    const files = config.partner?.listen?.tls;
+    const onReload = (ok: boolean): void => this.#counters.countReload(ok);
+    const prefix = "stun.partner.listen.tls";
+    this.#partnerTls = files && new GrpcTlsKeeper({ prefix, files, logger: this.#logger, onReload });
   }
 
   start(): Promise<StunInfo> {
@@ -105,8 +125,15 @@ class Stun implements StunService {
     return this.#life.stop();
   }
 
-  reload(): void {
+  reload(next?: StunConfig): void {
     this.#certificate?.reload();
+    this.#partnerTls?.reload();
+    if (next === undefined) return;
+    const plan = planChange(this.#config, next, LIVE_KEYS);
+    this.#config = plan.config;
+    if (plan.changed.includes("logLevel")) this.#logger.level = plan.config.logLevel;
+    if (plan.config.partner !== undefined) this.#partner?.prove(plan.config.partner);
+    tellChange(this.#logger, "stun", plan);
   }
 
   ready(): ReadyState {
@@ -130,6 +157,7 @@ class Stun implements StunService {
     this.#partner?.start();
     this.#life.onClose(
       () => this.#certificate?.close(),
+      () => this.#partnerTls?.close(),
       () => this.#partner?.close(),
     );
     const partner = await this.#servePartner(listeners);
@@ -208,7 +236,9 @@ class Stun implements StunService {
     );
     if (primary === undefined || alternate === undefined) return undefined;
     const server = createPartnerServer({
-      config: { ...partner, listen },
+      listen,
+      tls: this.#partnerTls,
+      token: () => this.#config.partner?.token ?? partner.token,
       describe: () => ({
         primary: primary.advertised ?? primary.address,
         alternate: alternate.advertised ?? alternate.address,

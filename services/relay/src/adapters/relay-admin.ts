@@ -10,7 +10,7 @@ import {
   peerIp,
   type RelayServiceServer,
   RelayServiceService,
-  type ServerTls,
+  type ServerTlsSource,
   toWatchAllocationsResponse,
   toWireAllocation,
   toWireRelay,
@@ -38,7 +38,7 @@ const MAX_PAGE = 1000;
 export interface AdminServerOptions extends BearerRule {
   readonly host: string;
   readonly port: number;
-  readonly tls: ServerTls | undefined;
+  readonly tls: ServerTlsSource | undefined;
   readonly admin: RelayAdmin;
   readonly tracing: Tracing;
   readonly logger: Logger;

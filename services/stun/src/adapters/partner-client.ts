@@ -1,4 +1,4 @@
-import { readGrpcCredentials } from "@culvert/config";
+import { type GrpcCredentials, GrpcProof } from "@culvert/config";
 import {
   bearerMetadata,
   channelCredentials,
@@ -31,23 +31,26 @@ const RESPOND: SpanSpec = rpcSpan("culvert.stun.v1.PartnerService/Respond", Span
 /** Knows the partner's addresses and has it send. */
 export class PartnerClient {
   readonly #options: PartnerClientOptions;
-  readonly #client: PartnerServiceClient;
-  readonly #metadata: ReturnType<typeof bearerMetadata>;
+  readonly #proof: GrpcProof;
+  #client: PartnerServiceClient;
+  #metadata: ReturnType<typeof bearerMetadata>;
   #timer: NodeJS.Timeout | undefined;
   #known = "";
   #closed = false;
 
   /** Throws a ConfigError for a PEM file that cannot be read. */
   constructor(options: PartnerClientOptions) {
-    const { target } = options.config;
-    const { token, tls } = readGrpcCredentials("stun.partner", options.config);
     this.#options = options;
-    this.#metadata = bearerMetadata(token);
-    this.#client = new PartnerServiceClient(target, channelCredentials(tls), {
-      ...KEEPALIVE,
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.max_reconnect_backoff_ms": 5_000,
-    });
+    this.#proof = new GrpcProof("stun.partner", options.config, (problem) =>
+      options.logger.error({ problem }, "credentials not read again"),
+    );
+    ({ client: this.#client, metadata: this.#metadata } = this.#connect());
+  }
+
+  /** Proves itself with another token, and with certificates that were replaced, from now on. */
+  prove(config: GrpcCredentials): void {
+    this.#proof.set(config);
+    this.#reconnect();
   }
 
   /** Whether the partner answered last time. */
@@ -60,6 +63,8 @@ export class PartnerClient {
     this.#client.describe({}, this.#metadata, { deadline: Date.now() + DEADLINE_MS }, (error, response) => {
       if (this.#closed) return;
       this.#learn(error === null ? addressOf(response) : undefined, error?.message);
+      // Perhaps for a certificate that was replaced meanwhile.
+      if (error !== null) this.#reconnect();
       this.#timer = setTimeout(() => this.start(), this.#options.config.interval * 1000);
       this.#timer.unref();
     });
@@ -80,6 +85,23 @@ export class PartnerClient {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#client.close();
+  }
+
+  #reconnect(): void {
+    const former = this.#client;
+    ({ client: this.#client, metadata: this.#metadata } = this.#connect());
+    // Its calls end by themselves, within their deadline.
+    setTimeout(() => former.close(), 2 * DEADLINE_MS).unref();
+  }
+
+  #connect(): { readonly client: PartnerServiceClient; readonly metadata: ReturnType<typeof bearerMetadata> } {
+    const { token, tls } = this.#proof.read();
+    const client = new PartnerServiceClient(this.#options.config.target, channelCredentials(tls), {
+      ...KEEPALIVE,
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.max_reconnect_backoff_ms": 5_000,
+    });
+    return { client, metadata: bearerMetadata(token) };
   }
 
   #learn(partner: PartnerAddress | undefined, problem?: string): void {

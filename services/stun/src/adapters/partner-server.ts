@@ -1,4 +1,4 @@
-import { ConfigError, readGrpcServerTls } from "@culvert/config";
+import type { GrpcTlsKeeper } from "@culvert/config";
 import {
   closeGrpc,
   type DescribeResponse,
@@ -21,7 +21,11 @@ import type { PartnerConfig } from "../config.ts";
 export type SendFrom = (datagram: Uint8Array, destination: TransportAddress, alternatePort: boolean) => boolean;
 
 export interface PartnerServerOptions {
-  readonly config: PartnerConfig & { readonly listen: NonNullable<PartnerConfig["listen"]> };
+  readonly listen: NonNullable<PartnerConfig["listen"]>;
+  /** Of `listen.tls`. */
+  readonly tls: GrpcTlsKeeper | undefined;
+  /** That the partner must present now. */
+  readonly token: () => string;
   /** This server's two addresses, as clients know them. */
   readonly describe: () => { readonly primary: TransportAddress; readonly alternate: TransportAddress };
   readonly send: SendFrom;
@@ -40,11 +44,11 @@ const MAX_DATAGRAM = 1500;
 
 /** Serves `PartnerService`: answers "from the other address" for a server that has only one. */
 export function createPartnerServer(options: PartnerServerOptions): PartnerServer {
-  const { config, describe, send, tracing, onRespond } = options;
+  const { describe, send, tracing, onRespond } = options;
   const server = new Server({ ...KEEPALIVE, "grpc.max_receive_message_length": 64 * 1024 });
 
   const authenticated = (metadata: Metadata, callback: sendUnaryData<never>): boolean => {
-    if (hasBearer(metadata, config.token)) return true;
+    if (hasBearer(metadata, options.token())) return true;
     onRespond("unauthenticated");
     callback({ code: status.UNAUTHENTICATED, details: "the token of the partners is needed" });
     return false;
@@ -70,12 +74,10 @@ export function createPartnerServer(options: PartnerServerOptions): PartnerServe
 
   return {
     listen: async () => {
-      const { ip, port, tls } = config.listen;
+      const { ip, port } = options.listen;
       try {
-        const certificate = tls && readGrpcServerTls("stun.partner.listen.tls", tls);
-        return { ip, port: await listenGrpc(server, { host: ip, port, tls: certificate }) };
+        return { ip, port: await listenGrpc(server, { host: ip, port, tls: options.tls }) };
       } catch (error) {
-        if (error instanceof ConfigError) throw error;
         const reason = error instanceof Error ? error.message : String(error);
         throw Object.assign(new Error(`stun.partner.listen.port: ${port}: ${reason}`), { name: "ListenError" });
       }
