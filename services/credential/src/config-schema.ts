@@ -46,6 +46,15 @@ const http = z
       .max(15)
       .default(10)
       .describe("Seconds in which a whole request must have arrived; its headers in half of them."),
+    drain: z
+      .number()
+      .min(0)
+      .max(60)
+      .default(0)
+      .describe(
+        "Seconds that the API goes on when it stops, as long as connections are open. Each answer then closes its connection, so that no " +
+          "request meets a closed one. 1 or 2 where a load balancer or an application keeps connections open.",
+      ),
     maxConnections: z.int().min(1).default(10_000).describe("Open connections."),
     maxConnectionsPerSource: z
       .int()

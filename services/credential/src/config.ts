@@ -27,6 +27,8 @@ export interface HttpConfig {
   readonly trustedProxies: readonly string[];
   readonly maxBodyBytes: number;
   readonly requestTimeout: number;
+  /** Seconds. */
+  readonly drain: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerSource: number;
 }

@@ -14,6 +14,7 @@ import { NO_ROUTE } from "../metrics.ts";
 import { apiTokenRoutes } from "./api-tokens.ts";
 import { cloudflareRoutes } from "./cloudflare.ts";
 import { type Api, type ApiContext, authenticate, bearerToken } from "./context.ts";
+import { connectionsEnd } from "./drain.ts";
 import { CULVERT_ERROR, errorHandler } from "./error-shapes.ts";
 import { allowOrigins, limitConnections } from "./guard.ts";
 import { OPENAPI } from "./openapi.ts";
@@ -40,6 +41,7 @@ export async function createApi(
     trustProxy: config.http.trustedProxies.length === 0 ? false : [...config.http.trustedProxies],
     exposeHeadRoutes: false,
     forceCloseConnections: "idle",
+    return503OnClosing: false,
     keepAliveTimeout: 15_000,
     requestTimeout: config.http.requestTimeout * 1000,
     routerOptions: { maxParamLength: 2048, ignoreTrailingSlash: true },
@@ -49,6 +51,7 @@ export async function createApi(
   const api: Api = app.withTypeProvider<ZodTypeProvider>();
   const routes: string[] = [];
   limitConnections(api.server, config.http);
+  api.addHook("preClose", () => connectionsEnd(api.server, config.http.drain * 1000));
   api.setValidatorCompiler(validatorCompiler);
   api.setSerializerCompiler(serializerCompiler);
   api.setErrorHandler(errorHandler(CULVERT_ERROR, metrics, "admin"));
