@@ -54,12 +54,13 @@ export const rollingUpgrade: Step = {
       await cluster.kubectl(args, { timeoutMs: (ROLLOUT_SECONDS + 5) * 1000 });
     }
     const poll = await endPoll();
-    for (const failure of poll.failures.slice(0, 3)) context.say(`the API: ${failure}`);
+    for (const failure of [...poll.repeated, ...poll.failures].slice(0, 3)) context.say(`the API: ${failure}`);
     const pods = (await podsOf(context)).filter((pod) => imageOf(pod).startsWith(IMAGES.culvert));
     const running = pods.filter(({ status }) => status.phase === "Running");
     return [
       ...figures,
       { what: "requests to the API meanwhile", value: poll.requests, unit: "requests", atLeast: 1 },
+      { what: "requests to the API that were repeated", value: poll.repeated.length, unit: "requests" },
       { what: "requests to the API that failed", value: poll.failures.length, unit: "requests", atMost: 0 },
       {
         what: "pods that still have the former image",
