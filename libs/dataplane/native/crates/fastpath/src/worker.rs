@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::addr::Addr;
-use crate::batch::{Received, Receiver};
+use crate::batch::{CAPACITY, Received, Receiver};
 use crate::counters::{Drop, Tally};
 use crate::event::Handed;
 use crate::forward::{self, Form, FromClient};
@@ -113,6 +113,8 @@ pub struct Worker {
     /// What goes to other relays.
     to_mesh: Outbox,
     listener: u32,
+    /// Datagrams that the next read of a listener takes at the most.
+    reading: usize,
     /// Answers to Binding requests that came to that listener.
     answers: Vec<(Addr, Piece)>,
     /// When the first lease ends of those that relays in this batch are under.
@@ -133,6 +135,7 @@ impl Worker {
             to_clients: Outbox::default(),
             to_mesh: Outbox::default(),
             listener: 0,
+            reading: 1,
             answers: Vec::new(),
             lease_until: f64::INFINITY,
             ids: TransactionIds::default(),
@@ -203,10 +206,17 @@ impl Worker {
         };
         // Answers go out of the listener of the request.
         self.use_listener(state, listener);
-        let room = self.receiver.room();
+        let room = self.receiver.room().min(self.reading);
         // An error is one of a single receive, and the socket goes on.
         let Ok(received) = self.receiver.receive(sockets[self.index].as_fd(), room) else {
             return;
+        };
+        // One by one as long as they come so, since the first of several waits for the last to be read; by more and more
+        // as they queue, since sending several at once is cheaper.
+        self.reading = if received.len() == room {
+            (room * 2).min(CAPACITY)
+        } else {
+            received.len().max(1)
         };
         for index in received {
             let Some(datagram) = self.receiver.get(index) else {
