@@ -262,3 +262,15 @@ test("metrics go over OTLP, and at /metrics they name the trace that they are an
   expect(openmetrics.endsWith("# EOF\n")).toBe(true);
   expect(await get("text/plain")).not.toContain(traceId);
 });
+
+test("no pod has 2,000 series, with all that a fleet and traces add", async () => {
+  const series = async (url: string): Promise<number> => {
+    const lines = (await (await fetch(`${url}/metrics`)).text()).split("\n");
+    return lines.filter((line) => line !== "" && !line.startsWith("#")).length;
+  };
+  const [relay] = fleet.relays;
+  for (const count of [await series(credential.opsUrl), (await relay?.metrics())?.length ?? 0]) {
+    expect(count).toBeGreaterThan(50);
+    expect(count).toBeLessThan(2000);
+  }
+});
