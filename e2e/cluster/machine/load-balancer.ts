@@ -6,7 +6,11 @@ import { BALANCER_IPS } from "./network.ts";
 const LOOK_MS = 300;
 
 interface Service extends KubeObject {
-  readonly spec: { readonly type?: string; readonly loadBalancerIP?: string };
+  readonly spec: {
+    readonly type?: string;
+    readonly loadBalancerIP?: string;
+    readonly externalTrafficPolicy?: "Cluster" | "Local";
+  };
   readonly status: { readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] } };
 }
 
@@ -78,7 +82,9 @@ export class LoadBalancer {
           status: { loadBalancer: { ingress: [{ ip, ipMode: "VIP" }] } },
         });
       }
-      await this.#lead(namespace, name, ip);
+      // With the policy Cluster every node leads to every pod, and a connection that came to another node in its middle would be reset.
+      if (service.spec.externalTrafficPolicy === "Local" || !this.#leadsTo.has(ip))
+        await this.#lead(namespace, name, ip);
     }
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openCalls, undisturbed } from "./calls.ts";
+import { openCalls, reportOf, undisturbed } from "./calls.ts";
 import type { Step } from "./step.ts";
 
 const TALK_MS = 6000;
@@ -11,11 +11,11 @@ export const call: Step = {
   async run(context) {
     // As the API names them, where those names lead in from outside; a URI with a name of the cluster's does not.
     const uris = context.found.uris?.filter((uri) => OUTSIDE.test(uri));
-    const { media, relayed } = await openCalls(context, 0, uris?.length === 0 ? undefined : uris);
-    context.say(`relayed addresses: ${relayed.join(", ")}`);
+    const calls = await openCalls(context, 0, uris?.length === 0 ? undefined : uris);
+    context.say(`relayed addresses: ${calls.relayed.join(", ")}`);
     await sleep(TALK_MS);
-    const report = await media.report();
-    await media.tell({ do: "close", release: true });
+    const report = await reportOf(calls);
+    await calls.media.tell({ do: "close", release: true });
     return undisturbed("calls", report);
   },
 };

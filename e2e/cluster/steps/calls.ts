@@ -7,6 +7,7 @@ import { accountIn, type Context } from "./step.ts";
 export const CALLS = 5;
 /** Often enough that the steps see refreshes. */
 const REFRESH_SECONDS = 2;
+const SETTLE_MS = 2500;
 
 /** Calls of clients outside of the cluster by one relay, with peers outside as well. */
 export interface Calls {
@@ -51,6 +52,11 @@ export async function newcomers(
   await media.tell({ do: "close", release: true });
   for (const failure of failures.slice(0, 2)) context.say(`a new client was refused: ${failure}`);
   return { refused: failures.length, elsewhere: servers.filter((server) => server !== at).length };
+}
+
+/** The figures of calls. What is under way is waited for, also where the machine has more to do than it can: late is not lost. */
+export function reportOf({ media }: Calls): Promise<MediaReport> {
+  return media.report(SETTLE_MS);
 }
 
 /** What has to hold of calls that nothing may disturb. */

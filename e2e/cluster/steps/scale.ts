@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { CALLS, newcomers, openCalls, undisturbed } from "./calls.ts";
+import { CALLS, newcomers, openCalls, reportOf, undisturbed } from "./calls.ts";
 import { isReady, relayName, untilRelay } from "./pods.ts";
 import { type Context, type Step, timed } from "./step.ts";
 
@@ -23,7 +23,7 @@ export const scaleOut: Step = {
     });
     const second = await openCalls(context, 1);
     await sleep(TALK_MS);
-    const reports = [await first.media.report(), await second.media.report()] as const;
+    const reports = [await reportOf(first), await reportOf(second)] as const;
     await first.media.tell({ do: "close", release: true });
     await second.media.tell({ do: "close", release: true });
     return [
@@ -52,7 +52,7 @@ export const scaleIn: Step = {
     await sleep(context.scenario.preStopSeconds * 1000 + ACQUAINTED_MS);
     const fresh = await newcomers(context, 1);
     await sleep(TALK_MS);
-    const reports = [await stays.media.report(), await goes.media.report()] as const;
+    const reports = [await reportOf(stays), await reportOf(goes)] as const;
     const start = performance.now();
     await goes.media.tell({ do: "close", release: true });
     await untilRelay(context, 1, "is gone", (pod) => pod === undefined);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Figure } from "../../chaos/row.ts";
 import { CULVERT_TAGS, IMAGES } from "../images/names.ts";
 import { pollFrom } from "../outside/application.ts";
-import { CALLS, newcomers, openCalls, undisturbed } from "./calls.ts";
+import { CALLS, newcomers, openCalls, reportOf, undisturbed } from "./calls.ts";
 import { CHART, valuesFile } from "./install.ts";
 import { imageOf, isReady, podsOf, relayName, restartsOf, untilRelay } from "./pods.ts";
 import { apiIn, type Context, type Step } from "./step.ts";
@@ -29,11 +29,11 @@ export const rollingUpgrade: Step = {
       await sleep(context.scenario.preStopSeconds * 1000 + ACQUAINTED_MS);
       const fresh = await newcomers(context, index);
       await sleep(TALK_MS);
-      const media = calls[index]?.media;
-      if (media === undefined) throw new Error(`no calls of ${relayName(context, index)}`);
-      const report = await media.report();
+      const those = calls[index];
+      if (those === undefined) throw new Error(`no calls of ${relayName(context, index)}`);
+      const report = await reportOf(those);
       const start = performance.now();
-      await media.tell({ do: "close", release: true });
+      await those.media.tell({ do: "close", release: true });
       await untilRelay(context, index, "is ready with the new image", (pod) => {
         return pod !== undefined && isReady(pod) && imageOf(pod) === newImage();
       });
