@@ -2,9 +2,15 @@ import { type CredentialClaims, type KeySource, mintCredential, type SigningKey 
 import { nodeCrypto } from "@culvert/runtime";
 import type { ServiceTracing } from "@culvert/telemetry";
 import { compactTrace } from "@culvert/tracing";
-import { ROOT_CONTEXT, type SpanContext, trace } from "@opentelemetry/api";
-import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
-import { beforeEach, expect, test } from "vitest";
+import { context, ROOT_CONTEXT, type SpanContext, trace } from "@opentelemetry/api";
+import {
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+  StackContextManager,
+  TracerProvider,
+} from "@opentelemetry/sdk-trace";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { failure, startRelay, type TestRelay, USER } from "./harness.ts";
 
 // Which requests of a relay by itself become spans, and of which trace they are.
@@ -26,6 +32,10 @@ const keys: KeySource = {
 };
 const ISSUED: SpanContext = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 1 };
 
+beforeAll(() => {
+  context.setGlobalContextManager(new StackContextManager().enable());
+});
+afterAll(() => context.disable());
 beforeEach(() => exporter.reset());
 
 /** A credential that names the trace it was issued in, so many seconds ago. */
@@ -98,7 +108,7 @@ test("challenges, wrong passwords, indications and data are no spans", async () 
   expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(["Allocate", "Refresh"]);
 });
 
-test("a refusal is a span with its code, and a log line of it is found by its id", async () => {
+test("a refusal is a span with its code", async () => {
   const relay = await start();
   const client = await relay.connect("udp", issued(1));
   await client.allocate();
@@ -114,6 +124,24 @@ test("every request that is asked at once has its own span, its own allocation a
   expect(allocates).toHaveLength(12);
   expect(new Set(allocates.map(({ attributes }) => attributes["culvert.allocation"])).size).toBe(12);
   expect(new Set(allocates.map((span) => span.spanContext().spanId)).size).toBe(12);
+});
+
+test("the log line and the latency of a request name its trace", async () => {
+  const relay = await start();
+  const client = await relay.connect("udp", issued(1));
+  await client.allocate();
+  const spanId = named("Allocate")[0]?.spanContext().spanId;
+  expect(relay.logs).toContainEqual(
+    expect.objectContaining({ msg: "allocation created", trace_id: ISSUED.traceId, span_id: spanId }),
+  );
+  const untraced = relay.logs.filter(({ msg }) => msg !== "allocation created");
+  expect(untraced.filter((line) => "trace_id" in line)).toEqual([]);
+  const response = await fetch(`http://${relay.info.ops?.host}:${relay.info.ops?.port}/metrics`, {
+    headers: { accept: "application/openmetrics-text" },
+  });
+  const exemplar = `# {trace_id="${ISSUED.traceId}",span_id="${spanId}"}`;
+  const line = (await response.text()).split("\n").find((each) => each.includes(exemplar));
+  expect(line).toMatch(/^culvert_relay_request_duration_seconds_bucket\{method="Allocate"/);
 });
 
 test("as long as there is no tracer, requests are served and there are no spans", async () => {

@@ -27,7 +27,10 @@ export function traceRequests(api: Api, tracing: Tracing): void {
       },
       traceContext(request.headers),
     );
-    if (entry !== undefined) entries.set(request, entry);
+    // The caller's trace is worth a line in the log, sampled or not; an id that nobody else knows is not.
+    if (entry?.span.isRecording() === true || (entry !== undefined && request.headers.traceparent !== undefined)) {
+      entries.set(request, entry);
+    }
     goOn(request, done);
   });
   // What comes from the parser of a body comes from the socket, which belongs to no request.

@@ -98,7 +98,9 @@ export class TracedTurnServer extends TurnServer {
     const tagged = this.#queue[this.#read];
     if (tagged === undefined) {
       this.#context = undefined;
-      return super.pollOutput();
+      const output = super.pollOutput();
+      this.#giveUp(output);
+      return output;
     }
     this.#read += 1;
     if (this.#read === this.#queue.length) {
@@ -106,7 +108,17 @@ export class TracedTurnServer extends TurnServer {
       this.#read = 0;
     }
     this.#context = tagged.context;
+    this.#giveUp(tagged.output);
     return tagged.output;
+  }
+
+  /** A socket that is closed before it was opened: nobody waits for it any more. */
+  #giveUp(output: Output | undefined): void {
+    const traced = output?.type === "unbind" ? this.#binds.get(output.relay) : undefined;
+    if (traced === undefined || output?.type !== "unbind") return;
+    this.#binds.delete(output.relay);
+    traced.open -= 1;
+    if (traced.open === 0) endSpan(traced.entry.span);
   }
 
   #goOn(traced: Traced | undefined, now: Millis, input: () => void): void {
