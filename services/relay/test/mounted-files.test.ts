@@ -5,7 +5,7 @@ import { mountVolume, testCertificate } from "@culvert/testkit";
 import { connectTurn } from "@culvert/turn-client";
 import { expect, it } from "vitest";
 import { bytes, inbox, later, startPeer, startRelay } from "./harness.ts";
-import { runRelay } from "./relay-process.ts";
+import { PROCESS_TEST_MS, runRelay } from "./relay-process.ts";
 
 const YAML = {
   listeners: [
@@ -30,7 +30,9 @@ async function certificate() {
   return { "tls.crt": made.cert, "tls.key": made.key };
 }
 
-it("a relay in a pod follows its ConfigMap and its Secrets, and no call notices", async () => {
+it("a relay in a pod follows its ConfigMap and its Secrets, and no call notices", {
+  timeout: PROCESS_TEST_MS,
+}, async () => {
   const [first, second] = [await certificate(), await certificate()];
   const config = mounted({ "culvert.yaml": JSON.stringify({ relay: YAML }) });
   const users = mounted({ users: "[{ username: alice, password: wonderland }]\n" });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { connectTurn } from "@culvert/turn-client";
 import { describe, expect, it } from "vitest";
 import { bytes, inbox, later, startPeer } from "./harness.ts";
-import { RELAY_COMMAND, type RelayProcess, runRelay } from "./relay-process.ts";
+import { PROCESS_TEST_MS, RELAY_COMMAND, type RelayProcess, runRelay } from "./relay-process.ts";
 
 const ENV: Readonly<Record<string, string>> = {
   CULVERT_RELAY_LISTENERS: "[{transport: udp, ip: 127.0.0.1, port: 0}]",
@@ -69,7 +69,7 @@ async function allocateAt(uri: string): Promise<string> {
   );
 }
 
-describe("SIGTERM", () => {
+describe("SIGTERM", { timeout: PROCESS_TEST_MS }, () => {
   it("drains: the probes stay as they are, the call goes on, new ones are refused, and the process ends with the call", async () => {
     const relay = await runRelay(ENV);
     const call = await callOn(relay);
@@ -99,35 +99,33 @@ describe("SIGTERM", () => {
     relay.child.kill("SIGTERM");
     expect(await relay.exit).toBe(143);
   });
-
-  it("ends a relay at once that has nothing", async () => {
-    const relay = await runRelay(ENV);
-    relay.child.kill("SIGTERM");
-    expect(await relay.exit).toBe(0);
-  });
 });
 
-describe.runIf(MAY_UNSHARE)("as the first process of a container with a read-only root", () => {
-  it("it serves with service links in its environment, drains on SIGTERM, takes SIGHUP, and leaves no process behind", async () => {
-    const command = `${PREPARE} && exec ${quoted(RELAY_COMMAND)}`;
-    const relay = await runRelay({ ...ENV, ...SERVICE_LINKS }, [...NAMESPACES, command]);
-    const inside = childrenOf(relay.child.pid ?? 0);
-    expect(inside).toHaveLength(1);
-    const [first = 0] = inside;
-    // Its number inside of the namespace is the last one.
-    expect(readFileSync(`/proc/${first}/status`, "utf8")).toMatch(/^NSpid:.*\s1$/m);
-    const call = await callOn(relay);
-    process.kill(first, "SIGHUP");
-    await call.goesOn();
-    process.kill(first, "SIGTERM");
-    await expect.poll(() => relay.log().some(({ msg }) => msg === "relay drains")).toBe(true);
-    await call.goesOn();
-    expect(await status(relay, "ready")).toBe(200);
-    expect(childrenOf(first)).toEqual([]);
-    await call.client.close();
-    expect(await relay.exit).toBe(0);
-  });
-});
+describe.runIf(MAY_UNSHARE)(
+  "as the first process of a container with a read-only root",
+  { timeout: PROCESS_TEST_MS },
+  () => {
+    it("it serves with service links in its environment, drains on SIGTERM, takes SIGHUP, and leaves no process behind", async () => {
+      const command = `${PREPARE} && exec ${quoted(RELAY_COMMAND)}`;
+      const relay = await runRelay({ ...ENV, ...SERVICE_LINKS }, [...NAMESPACES, command]);
+      const inside = childrenOf(relay.child.pid ?? 0);
+      expect(inside).toHaveLength(1);
+      const [first = 0] = inside;
+      // Its number inside of the namespace is the last one.
+      expect(readFileSync(`/proc/${first}/status`, "utf8")).toMatch(/^NSpid:.*\s1$/m);
+      const call = await callOn(relay);
+      process.kill(first, "SIGHUP");
+      await call.goesOn();
+      process.kill(first, "SIGTERM");
+      await expect.poll(() => relay.log().some(({ msg }) => msg === "relay drains")).toBe(true);
+      await call.goesOn();
+      expect(await status(relay, "ready")).toBe(200);
+      expect(childrenOf(first)).toEqual([]);
+      await call.client.close();
+      expect(await relay.exit).toBe(0);
+    });
+  },
+);
 
 function childrenOf(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();

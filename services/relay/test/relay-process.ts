@@ -16,6 +16,10 @@ export const RELAY_COMMAND: readonly [string, ...string[]] = [
   MAIN,
 ];
 
+const STARTS_WITHIN_MS = 45_000;
+/** For a test that runs a relay as a process. */
+export const PROCESS_TEST_MS = 60_000;
+
 interface Listener {
   readonly transport: string;
   readonly ip: string;
@@ -59,7 +63,8 @@ export async function runRelay(
       .slice(0, -1)
       .map((line) => JSON.parse(line));
   const serving = () => log().find(({ msg }) => msg === "relay serves");
-  await expect.poll(() => serving() !== undefined || child.exitCode !== null, { timeout: 15_000 }).toBe(true);
+  // From its sources it takes seconds, and many where everything else runs at the same time.
+  await expect.poll(() => serving() !== undefined || child.exitCode !== null, { timeout: STARTS_WITHIN_MS }).toBe(true);
   const line = serving();
   if (line === undefined) throw new Error(`it ended: ${text.err}`);
   const { host, port } = line.ops as { readonly host: string; readonly port: number };
