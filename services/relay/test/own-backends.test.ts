@@ -1,6 +1,7 @@
 import { hostOfTarget, OwnBackends } from "@culvert/relay-service";
 import { createLogger } from "@culvert/telemetry";
 import { expect, test } from "vitest";
+import { failure, startRelay } from "./harness.ts";
 
 const logger = createLogger({ service: "relay", level: "silent" });
 
@@ -31,4 +32,19 @@ test("names become addresses, ranges stay, loopback is left out, and what stops 
   answers.set("redis", ["10.0.0.10"]);
   expect(await backends.refresh()).toBe(true);
   expect(backends.ranges()).toEqual(["10.0.0.10", "10.1.0.0/16"]);
+});
+
+test("the host that traces and metrics go to is no peer", async () => {
+  const relay = await startRelay({
+    peers: { allow: ["10.0.0.0/8"] },
+    telemetry: {
+      otlp: { endpoint: "http://10.9.8.7:4318" },
+      traces: { enabled: false },
+      metrics: { enabled: false },
+    },
+  });
+  const client = await relay.connect("udp");
+  await client.allocate();
+  await client.createPermission(["10.9.8.6"]);
+  expect(await failure(client.createPermission(["10.9.8.7"]))).toMatchObject({ code: 403 });
 });
