@@ -53,6 +53,16 @@ test("a relay that looks for its address is not killed for it", () => {
   }
 });
 
+const checksums = (values: object): readonly (string | undefined)[] =>
+  render({ values })
+    .filter(({ kind }) => kind === "Deployment" || kind === "StatefulSet")
+    .map(({ spec }) => spec?.template?.metadata.annotations?.["checksum/config"]);
+
+test("services take another level of the log over while they run", () => {
+  expect(checksums({ logLevel: "debug" })).toEqual(checksums({}));
+  expect(checksums({ listenAddress: "::" })).not.toEqual(checksums({}));
+});
+
 test("only what a relay cannot take over while it runs makes new pods", () => {
   const checksum = (values: object): string | undefined =>
     find(render({ values }), "StatefulSet", "culvert-relay").spec?.template?.metadata.annotations?.["checksum/config"];
@@ -65,7 +75,6 @@ test("only what a relay cannot take over while it runs makes new pods", () => {
     { config: { limits: { maxBps: 100_000 }, fleet: { onStateLoss: "refuse" }, software: "x" } },
   ];
   for (const relay of live) expect(checksum({ relay })).toBe(before);
-  expect(checksum({ logLevel: "debug" })).toBe(before);
   expect(checksum({ secrets: { fleetRotation: 1 } })).toBe(before);
   for (const relay of [{ realm: "other" }, { ports: { min: 50_000 } }, { config: { fleet: { lease: { ttl: 5 } } } }]) {
     expect(checksum({ relay })).not.toBe(before);

@@ -2,7 +2,7 @@ import { NEVER_PEERS, PRIVATE_PEERS } from "@culvert/turn";
 import { describe, expect, test } from "vitest";
 import { render } from "./support/helm.ts";
 import { find, named, pods } from "./support/manifests.ts";
-import type { Manifest, PolicyRule } from "./support/model.ts";
+import type { Manifest, PolicyPeer, PolicyRule } from "./support/model.ts";
 
 const policy = (manifests: readonly Manifest[], component: string) =>
   find(manifests, "NetworkPolicy", `culvert-${component}`).spec;
@@ -10,13 +10,12 @@ const policy = (manifests: readonly Manifest[], component: string) =>
 /** Components whose pods a rule lets through; `*` for everybody. */
 function who(rules: readonly PolicyRule[] | undefined, way: "from" | "to", port: number | string): readonly string[] {
   const matching = (rules ?? []).filter(({ ports }) => ports?.some((each) => each.port === port));
-  return matching
-    .flatMap((rule) => rule[way] ?? ["*" as const])
-    .map((peer) => {
-      if (peer === "*") return peer;
-      const component = peer.podSelector?.matchLabels?.["app.kubernetes.io/component"];
-      return component ?? peer.ipBlock?.cidr ?? JSON.stringify(peer);
-    });
+  return matching.flatMap((rule) => rule[way]?.map(nameOf) ?? ["*"]);
+}
+
+function nameOf(peer: PolicyPeer): string {
+  const component = peer.podSelector?.matchLabels?.["app.kubernetes.io/component"];
+  return component ?? peer.ipBlock?.cidr ?? JSON.stringify(peer);
 }
 
 describe("on the pod network", () => {

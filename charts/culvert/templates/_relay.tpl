@@ -1,14 +1,3 @@
-{{/*
-What a relay cannot take over while it runs (services/relay/src/live-config.ts says what it can). A change of the rest is read from the
-ConfigMap as it is, without new pods and so without a drain. Secrets and certificates are never in it.
-*/}}
-{{- define "culvert.relayFixedConfig" -}}
-{{- $config := (include "culvert.relayConfig" (dict "root" . "component" "relay" "index" 0) | fromYaml).relay -}}
-{{- $fixed := omit $config "software" "lifetime" "rfc5766Channels" "peers" "quotas" "limits" "drain" "externalAddress" "logLevel" -}}
-{{- $_ := set $fixed "fleet" (omit $config.fleet "onStateLoss") -}}
-{{- toYaml $fixed -}}
-{{- end -}}
-
 {{/* Annotations of a load balancer's Service: (dict "root" $ "address" "203.0.113.5" "relay" "culvert-relay-0"). */}}
 {{- define "culvert.balancerAnnotations" -}}
 {{- range $key, $value := .root.Values.relay.loadBalancer.annotations }}

@@ -104,12 +104,28 @@ spec:
     - { name: http, port: {{ $service.port }}, targetPort: http, protocol: TCP, appProtocol: {{ default "http" .appProtocol }} }
 {{- end -}}
 
-{{/* What a change of makes new pods necessary. */}}
+{{/*
+Annotations of pods: (dict "root" $ "component" "relay" "config" …). The checksum is of what the service cannot take over while it runs
+(docs/guides/configuration.md says what it can). A change of the rest is read from the ConfigMap as it is, without new pods and so
+without a drain. Secrets and certificates are never in it.
+*/}}
 {{- define "culvert.podAnnotations" -}}
-checksum/config: {{ .checksum | sha256sum }}
+checksum/config: {{ include "culvert.fixedConfig" . | sha256sum }}
 {{- with (index .root.Values .component).podAnnotations }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{- define "culvert.fixedConfig" -}}
+{{- $config := index (.config | fromYaml) .component -}}
+{{- $fixed := omit $config "logLevel" -}}
+{{- if eq .component "signaling" -}}
+{{- $fixed = omit $fixed "drain" -}}
+{{- else if eq .component "relay" -}}
+{{- $fixed = omit $fixed "software" "lifetime" "rfc5766Channels" "peers" "quotas" "limits" "drain" "externalAddress" -}}
+{{- $_ := set $fixed "fleet" (omit $config.fleet "onStateLoss") -}}
+{{- end -}}
+{{- toYaml $fixed -}}
 {{- end -}}
 
 {{/* Without the versions: pods are not replaced, and relays not drained, for a chart that changed nothing of them. */}}
