@@ -14,6 +14,7 @@ const LABELS: ReadonlySet<string> = new Set([
   "method",
   "outcome",
   "reason",
+  "result",
   "route",
   "scheme",
   "shape",
