@@ -6,13 +6,17 @@ import { Media } from "../support/media-process.ts";
 import { lossless } from "./media-figures.ts";
 
 const RESIDENT = "process_resident_memory_bytes";
+const HEAP = "process_heap_bytes";
 const MIB = 1024 * 1024;
+/**
+ * What two cores hold that nobody else uses: the relay's control loop takes 1.6 s of one for them, the clients, Redis and the
+ * data plane most of the other. A process has 20,000 descriptors: both the relay and the clients need one a client.
+ */
 const CLIENTS = 10_000;
 /** A relay that has served for a while has compiled code; one that has just started takes a third longer. */
 const WARM = 1000;
-/** Memory that garbage took is given back when nothing happens: it is looked at until it has not shrunk for so long. */
-const SETTLED_MS = 12_000;
-const PATIENCE_MS = 60_000;
+/** Between two collections of garbage: what the first frees of handles, the second frees of memory. */
+const COLLECTION_MS = 2000;
 
 /** All clients come at once, twice: what the first time grew is there for the second. Ten calls go on meanwhile. */
 export const reconnectStorm: Row = {
@@ -23,10 +27,20 @@ export const reconnectStorm: Row = {
     const { relays, uris, peerIp } = await startLoopbackFleet(stage, {
       relays: ["relay-0"],
       direct: true,
+      collects: true,
       ports: { min: 20_000, max: 20_000 + clients + 99 },
     });
     const [relay] = relays;
-    const resident = async (): Promise<number> => ((await relay?.metric(RESIDENT)) ?? 0) / MIB;
+    const mebibytes = async (metric: string): Promise<number> => ((await relay?.metric(metric)) ?? 0) / MIB;
+    /** What is left when nobody is there, and garbage is collected. */
+    const left = async (): Promise<{ readonly heap: number; readonly resident: number }> => {
+      for (let turn = 0; turn < 2; turn++) {
+        await sleep(COLLECTION_MS);
+        relay?.signal("SIGUSR2");
+      }
+      await sleep(COLLECTION_MS);
+      return { heap: await mebibytes(HEAP), resident: await mebibytes(RESIDENT) };
+    };
     const calls = Media.start(stage);
     await calls.open({ calls: 10, servers: uris, ...ACCOUNT, peerIp, refreshEvery: 2 });
     await calls.mark();
@@ -42,35 +56,29 @@ export const reconnectStorm: Row = {
       await media.tell({ ...rush, clients: WARM });
       await media.tell({ do: "calm" });
     }
-    const settled = (): Promise<number> => (scale === "full" ? lowest(resident) : resident());
     const first = await storm();
-    const after = await settled();
+    const after = await left();
     const second = await storm();
-    const again = await settled();
+    const again = await left();
     const report = await calls.report();
     const lapsed = (await relay?.metric("culvert_relay_slots_total", { event: "lapsed" })) ?? 0;
     return [
       ...figuresOf("the first time", first, clients),
       ...figuresOf("the second time", second, clients),
       { what: "leases that lapsed", value: lapsed, unit: "leases", atMost: 0 },
-      { what: "resident memory after the first", value: after, unit: "MiB" },
-      { what: "growth from the first to the second", value: again - after, unit: "MiB", atMost: 0.1 * after },
+      { what: "heap after the first", value: after.heap, unit: "MiB" },
+      { what: "growth to after the second", value: again.heap - after.heap, unit: "MiB", atMost: 0.1 * after.heap },
+      { what: "resident memory after the first", value: after.resident, unit: "MiB" },
+      {
+        what: "growth of resident memory to after the second",
+        value: again.resident - after.resident,
+        unit: "MiB",
+        atMost: 0.1 * after.resident,
+      },
       ...lossless(report),
     ];
   },
 };
-
-/** What a value comes to once it does not fall any more. */
-async function lowest(read: () => Promise<number>): Promise<number> {
-  let [best, bestAt] = [Number.POSITIVE_INFINITY, performance.now()];
-  const end = bestAt + PATIENCE_MS;
-  for (let now = bestAt; now - bestAt < SETTLED_MS && now < end; now = performance.now()) {
-    const value = await read();
-    if (value < 0.99 * best) [best, bestAt] = [value, now];
-    await sleep(1000);
-  }
-  return best;
-}
 
 function figuresOf(when: string, report: RushReport, clients: number): readonly Figure[] {
   const { granted, p50Ms, p99Ms, retransmissions, busy } = report;

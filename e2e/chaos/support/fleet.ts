@@ -29,6 +29,8 @@ export interface FleetOptions {
   readonly redisArgs?: readonly string[];
   /** No proxy is between relays and Redis: `redis` of a relay does nothing. It would take part of what is measured. */
   readonly direct?: boolean;
+  /** Relays collect garbage at SIGUSR2. */
+  readonly collects?: boolean;
 }
 
 export interface FleetRelay extends RelayProcess {
@@ -70,6 +72,7 @@ export async function startLoopbackFleet(stage: Stage, options: FleetOptions): P
       name,
       config,
       ops: { host: ip, port: OPS_PORT },
+      ...(options.collects === true ? { collects: true } : {}),
       ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
       ...(options.env?.[name] === undefined ? {} : { env: options.env[name] }),
     });

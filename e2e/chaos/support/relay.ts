@@ -17,7 +17,15 @@ export interface RelayOptions {
   /** A command that runs it, for example one that sets limits. */
   readonly wrap?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** It collects garbage at SIGUSR2. */
+  readonly collects?: boolean;
 }
+
+const COLLECTS = [
+  "--expose-gc",
+  "--import",
+  "data:text/javascript,process.on('SIGUSR2', () => gc())",
+] as const;
 
 const READY_MS = 30_000;
 const STOP_MS = 30_000;
@@ -54,9 +62,10 @@ export class RelayProcess {
 
   /** Starts the process, and returns before it is ready. */
   launch(env: Readonly<Record<string, string>> = {}): void {
-    const { namespace, wrap = [] } = this.#options;
+    const { namespace, wrap = [], collects = false } = this.#options;
+    const node = [process.execPath, ...(collects ? COLLECTS : [])];
     const inside = namespace === undefined ? [] : ["ip", "netns", "exec", namespace];
-    const [file = "", ...args] = [...inside, ...wrap, process.execPath, CULVERT, "relay", "--config", this.#file];
+    const [file = "", ...args] = [...inside, ...wrap, ...node, CULVERT, "relay", "--config", this.#file];
     this.#child = new Child(file, args, { env: { ...this.#options.env, ...env } });
   }
 
