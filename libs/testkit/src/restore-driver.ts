@@ -27,7 +27,7 @@ export function driveRestore(input: Uint8Array): void {
       if (output.name === "allocation-restored" || output.name === "restore-failed") results++;
     }
   };
-  server.restore(snapshot, START, { streamLives: true });
+  server.restore(snapshot, START, { streamLives: true, abrupt: input.length % 2 === 1 });
   settle(START);
   assert.equal(results, 1, "a restore has one end");
   const end = START + 2 * MAX_LIFETIME_SECONDS * 1000;

@@ -12,8 +12,8 @@ import type { SlotTable } from "./slot-table.ts";
 const RETRY_MS = 250;
 /** Slots that are restored at once: while one waits for the store, or for a listener, another one goes on. */
 const LANES = 2;
-/** Records between two turns for all else, such as the renewal of leases: some ten milliseconds' work. */
-const CHUNK = 64;
+/** Records between two turns for all else, such as the renewal of leases: some tens of milliseconds' work. */
+const CHUNK = 256;
 
 export interface RestorerOptions {
   readonly store: FleetStore;

@@ -101,6 +101,8 @@ export class Router {
     const method = methodOf(bytes);
     if (method === BINDING) return false;
     if (this.#stopped) return this.#drop("stopping");
+    // Thousands of calls send on while they are restored. What is restored takes the fast path.
+    if (method === undefined && this.#options.restoring()) return this.#drop("restoring");
     if (turn.owns(client)) {
       const isData = method === undefined || method === SEND;
       return isData && now < this.#staleUntil ? this.#drop("stale") : false;

@@ -49,7 +49,9 @@ export class SlotTable {
 
   /** Slots whose records are not all read. */
   get restoring(): number {
-    return [...this.#entries.values()].filter(({ restored }) => !restored).length;
+    let count = 0;
+    for (const { restored } of this.#entries.values()) if (!restored) count++;
+    return count;
   }
 
   /** Ports in slots that take new allocations. */
