@@ -28,7 +28,7 @@ export interface RushClientOptions {
   readonly timeoutMs: number;
 }
 
-export type Outcome =
+type Outcome =
   | { readonly kind: "granted"; readonly ms: number }
   | { readonly kind: "refused"; readonly code: number }
   | { readonly kind: "timeout" };

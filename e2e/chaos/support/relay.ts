@@ -21,11 +21,7 @@ export interface RelayOptions {
   readonly collects?: boolean;
 }
 
-const COLLECTS = [
-  "--expose-gc",
-  "--import",
-  "data:text/javascript,process.on('SIGUSR2', () => gc())",
-] as const;
+const COLLECTS = ["--expose-gc", "--import", "data:text/javascript,process.on('SIGUSR2', () => gc())"] as const;
 
 const READY_MS = 30_000;
 const STOP_MS = 30_000;

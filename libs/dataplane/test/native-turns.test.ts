@@ -75,7 +75,10 @@ describe.runIf(loadBinding().ok)("the native data plane", () => {
     const owner = { listener: 0, remote: { ip, port } };
     plane.apply([
       { type: "bind", relay: 1, local: { ip: "127.0.0.1", port: 0 } },
-      { type: "upsert", entry: { kind: "allocation", relay: 1, family: 4, client: owner, deadline: Date.now() + 60_000 } },
+      {
+        type: "upsert",
+        entry: { kind: "allocation", relay: 1, family: 4, client: owner, deadline: Date.now() + 60_000 },
+      },
     ]);
     batches.length = 0;
     for (let index = 0; index < FLOOD; index++) newcomer.send(request());
