@@ -43,7 +43,7 @@ export const SERVICES: Readonly<Record<"credential" | "signaling" | "stun" | "re
       ...["realm", "listeners", "addresses", "externalAddress", "ports", "lifetime", "credential"],
       ...under("peers", "allow", "deny", "backends"),
       ...["quotas", "drain", "grpc", "auth.users"],
-      ...under("fleet", "identity", "host", "secrets", "mesh", "advertise", "failover", "network"),
+      ...under("fleet", "identity", "host", "secrets", "mesh", "advertise", "failover"),
       ...redis("fleet.redis"),
       ...nats("fleet.nats"),
     ],
