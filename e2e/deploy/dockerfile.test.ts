@@ -73,6 +73,9 @@ describe(".dockerignore", () => {
     );
     expect(folders.length).toBeGreaterThan(20);
     for (const folder of folders) expect(isInContext(`${folder}/package.json`), folder).toBe(true);
+    const configurations = readdirSync(ROOT).filter((name) => /^tsconfig.*\.json$/.test(name));
+    expect(configurations.length).toBeGreaterThan(3);
+    for (const path of configurations) expect(isInContext(path), path).toBe(true);
     for (const path of [
       "package-lock.json",
       "tsconfig.base.json",
