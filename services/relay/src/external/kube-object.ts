@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { type KubeApi, KubeError } from "./kube-api.ts";
 
 /** How long until the API is asked again after a failure, in ms: the first time and at most. */
@@ -88,7 +89,7 @@ export class KubeObject {
 
   #again(delayMs: number): void {
     // Not all at once, where an API comes back to many.
-    this.#retry = setTimeout(() => void this.#read(), delayMs * (0.5 + Math.random() / 2));
+    this.#retry = setTimeout(() => void this.#read(), delayMs / 2 + randomInt(Math.ceil(delayMs / 2)));
     this.#retry.unref();
   }
 }
