@@ -6,14 +6,19 @@ const NEXT = "the next secret of the relays in the tests, long enough";
 const FRONTEND = "turn.example.org";
 
 /** A relay whose secrets may be set anew. */
-async function relayOf(fleet: ReturnType<typeof startFleet>, identity: string, ip: string) {
+async function relayOf(fleet: ReturnType<typeof startFleet>, identity: string, ip: string, secret: string = SECRET) {
   const relay = {
     listeners: [{ transport: "udp", ip, port: 3478, frontend: FRONTEND }],
     addresses: [ip],
     ports: { min: 28_000, max: 28_199 },
     dataPlane: { kind: "node" },
   };
-  const started = await startFleetRelay(fleet, { identity, ip, relay, fleet: { mesh: { ip, port: 3479 } } });
+  const started = await startFleetRelay(fleet, {
+    identity,
+    ip,
+    relay,
+    fleet: { secrets: [secret], mesh: { ip, port: 3479 } },
+  });
   const section = {
     identity,
     redis: { url: "redis://127.0.0.1:1" },
@@ -54,9 +59,10 @@ it("secrets of a fleet rotate while its relays run: the mesh and nonces follow, 
     const both = [await meshFailures(a), await meshFailures(b)];
     expect(both).toEqual([0, 0]);
   }
-  // Heartbeats of the mesh still arrive: each relay hears the other.
-  const heard = () => b.metric("culvert_relay_mesh_packets_total", { direction: "in" });
-  const before = await heard();
-  await expect.poll(heard, { timeout: 5_000 }).toBeGreaterThan(before);
+  // One that has never known another secret is heard by all, and hears all.
+  const c = await relayOf(fleet, "relay-c", "127.81.9.3", NEXT);
+  const heard = () => c.metric("culvert_relay_mesh_packets_total", { direction: "in" });
+  await expect.poll(heard, { timeout: 5_000 }).toBeGreaterThan(2);
+  expect([await meshFailures(a), await meshFailures(b), await meshFailures(c)]).toEqual([0, 0, 0]);
   expect(a.logs.filter(({ msg }) => msg === "configuration changed")).toHaveLength(3);
 });
