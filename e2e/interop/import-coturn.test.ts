@@ -10,7 +10,7 @@ import { startEchoPeer } from "../support/echo-peer.ts";
 import { eventually, Hopeless } from "../support/eventually.ts";
 import { freePorts, freeRange } from "../support/ports.ts";
 import { CULVERT } from "../support/repo.ts";
-import { uclient } from "../support/uclient.ts";
+import { type UclientReport, uclient } from "../support/uclient.ts";
 
 const TURNSERVER = "/usr/bin/turnserver";
 const MANUAL = "/etc/turnserver.conf";
@@ -120,25 +120,34 @@ describe.each(CASES)("a file with $name", ({ lines, account, apart }) => {
   });
 
   /** The same clients for both servers. */
-  async function relays(server: Child): Promise<void> {
-    await eventually(`${server.command} serves`, async () => {
+  async function reportsOf(server: Child): Promise<readonly UclientReport[]> {
+    const serves = async (): Promise<true> => {
       if (server.ended) throw new Hopeless(server.output);
       const client = await connectTurn({ uri: `turns:127.0.0.1:${tlsPort}`, tls: { rejectUnauthorized: false } });
       await client.close();
       return true;
-    });
+    };
+    await eventually(`${server.command} serves`, serves, TIMEOUT_MS);
     const reports = (["udp", "tcp", "tls"] as const).map((transport) => {
       const at = { host: "127.0.0.1", port: transport === "tls" ? tlsPort : port, transport };
       return uclient({ ...at, account: account(), clients: 2, messages: 10, withoutRtcp: true, peer });
     });
-    expect(await Promise.all(reports)).toEqual(Array(3).fill({ sent: 20, received: 20, lost: 0, dropped: 0 }));
+    return Promise.all(reports);
   }
 
   test("serves coturn's client in coturn", async () => {
     const server = new Child(requireProgram(TURNSERVER, "coturn"), ["-c", file], { cwd: folder });
     atEnd(() => server.stop());
-    await relays(server);
-    await server.stop();
+    try {
+      // How many coturn loses on a busy machine is not what is tested.
+      for (const { sent, received } of await reportsOf(server)) {
+        expect(sent).toBe(20);
+        expect(received).toBeGreaterThan(0);
+      }
+    } finally {
+      // The other test takes its ports.
+      await server.stop();
+    }
   });
 
   test("serves it in Culvert with the same credentials", async () => {
@@ -154,7 +163,7 @@ describe.each(CASES)("a file with $name", ({ lines, account, apart }) => {
       env: { CULVERT_RELAY_OPS_PORT: "0" },
     });
     atEnd(() => server.stop());
-    await relays(server);
-    expect(await server.stop()).toEqual({ code: 0, signal: null });
+    expect(await reportsOf(server)).toEqual(Array(3).fill({ sent: 20, received: 20, lost: 0, dropped: 0 }));
+    expect(await server.stop(), server.output).toEqual({ code: 0, signal: null });
   });
 });
