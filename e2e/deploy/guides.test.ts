@@ -118,7 +118,7 @@ describe("the figures of the production guide", () => {
     ["0.5 ms p99", "| `latency-p99`, us | 505 ("],
     ["5,168 on one core", "| `allocate`, set-ups/s | 5,168 ("],
     ["10.4 kB", "| `memory`, bytes an allocation | 10,420 |"],
-    ["273 MB at most", "207-273"],
+    ["203 MB at most", "198-203"],
     ["| 16 |", "| scripts a call | 15.97 | 15.90 |"],
     ["0.84 to 1.6 ms", "| 1,604 us | 843 us |"],
     ["1.5 to 2.1 kB", "| 1,544 B | 2,113 B |"],

@@ -50,7 +50,7 @@ test("without an endpoint the SDK is not loaded, and nothing names a trace", asy
   const { loaded, username, output } = await run({});
   for (const modules of loaded) {
     const names = await modules.read();
-    expect(names).toContain("@opentelemetry/api");
+    expect(names.some((name) => name.includes("@opentelemetry/api"))).toBe(true);
     expect(names.filter((name) => SDK.test(name))).toEqual([]);
   }
   expect(claimsOf(username)).not.toHaveProperty("x");

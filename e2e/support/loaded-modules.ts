@@ -24,6 +24,14 @@ export async function resolve(specifier, context, next) {
   if (found.url.includes(${JSON.stringify(scope)})) appendFileSync(${JSON.stringify(noted)}, specifier + "\\n");
   return found;
 }
+// A bundle names, in comments, the modules that it is of.
+export async function load(url, context, next) {
+  const loaded = await next(url, context);
+  for (const [, file] of String(loaded.source ?? "").matchAll(/^\\/\\/ \\S*?(node_modules\\/\\S+)$/gm)) {
+    if (file.includes(${JSON.stringify(scope)})) appendFileSync(${JSON.stringify(noted)}, file + "\\n");
+  }
+  return loaded;
+}
 `,
   );
   await writeFile(

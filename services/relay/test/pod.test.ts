@@ -1,7 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connectTurn } from "@culvert/turn-client";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { bytes, inbox, later, startPeer } from "./harness.ts";
 import { PROCESS_TEST_MS, RELAY_COMMAND, type RelayProcess, runRelay } from "./relay-process.ts";
 
@@ -28,10 +30,13 @@ const SERVICE_LINKS: Readonly<Record<string, string>> = {
   CULVERT_RELAY_GRPC_PORT: "tcp://10.96.0.9:9191",
 };
 
-/** The first process of its own namespaces, nothing to be written to but /tmp: a container, as far as a process can tell. */
+/** In the place of a container's /tmp, under which the sources may lie here. */
+const TMPDIR = mkdtempSync(join(tmpdir(), "culvert-pod-"));
+afterAll(() => rmSync(TMPDIR, { recursive: true }));
+
+/** The first process of its own namespaces, nothing to be written to but TMPDIR: a container, as far as a process can tell. */
 const NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c"] as const;
-const PREPARE =
-  "mount --bind / / && mount -o remount,ro,bind / && mount -t tmpfs tmpfs /tmp && mount -t proc proc /proc";
+const PREPARE = `mount --bind / / && mount -o remount,ro,bind / && mount -t tmpfs tmpfs '${TMPDIR}' && mount -t proc proc /proc`;
 const MAY_UNSHARE = spawnSync(NAMESPACES[0], [...NAMESPACES.slice(1), PREPARE]).status === 0;
 
 function quoted(words: readonly string[]): string {
@@ -107,7 +112,7 @@ describe.runIf(MAY_UNSHARE)(
   () => {
     it("it serves with service links in its environment, drains on SIGTERM, takes SIGHUP, and leaves no process behind", async () => {
       const command = `${PREPARE} && exec ${quoted(RELAY_COMMAND)}`;
-      const relay = await runRelay({ ...ENV, ...SERVICE_LINKS }, [...NAMESPACES, command]);
+      const relay = await runRelay({ ...ENV, ...SERVICE_LINKS, TMPDIR }, [...NAMESPACES, command]);
       const inside = childrenOf(relay.child.pid ?? 0);
       expect(inside).toHaveLength(1);
       const [first = 0] = inside;
