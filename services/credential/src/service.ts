@@ -113,11 +113,22 @@ export function createCredentialService(
     return { ready: Object.values(needed).every((check) => check === "ok"), checks: { ...needed, ...bus } };
   };
 
+  const declare = (): void => {
+    bootstrap(store, current, issuer.now()).catch((error: unknown) => {
+      const problem = error instanceof Error ? error.message : String(error);
+      logger.error({ problem }, "what is declared is not in the store");
+    });
+  };
+
   const start = async (): Promise<CredentialServiceInfo> => {
     await storeAnswers(store, logger);
     await bootstrap(store, config, issuer.now());
     watch = keyFeed.watch({
-      onSnapshot: (snapshot) => ring.replace(snapshot),
+      onSnapshot: (snapshot) => {
+        ring.replace(snapshot);
+        // Another one comes where the store has lost what came before.
+        if (serving) declare();
+      },
       onChange: (change) => ring.apply(change),
     });
     await watch.ready;
@@ -187,11 +198,7 @@ export function createCredentialService(
     if (plan.changed.includes("logLevel")) logger.level = current.logLevel;
     authenticator.setAdminToken(current.adminToken);
     tellChange(logger, "credential", plan);
-    if (!plan.changed.some((key) => key === "tenants" || key === "staticAuthSecrets")) return;
-    bootstrap(store, current, issuer.now()).catch((error: unknown) => {
-      const problem = error instanceof Error ? error.message : String(error);
-      logger.error({ problem }, "what was declared anew is not in the store");
-    });
+    if (plan.changed.some((key) => key === "tenants" || key === "staticAuthSecrets")) declare();
   };
   return { start: () => life.start(), stop: () => life.stop(), reload, ready, keyFeed };
 }

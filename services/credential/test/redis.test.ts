@@ -83,6 +83,19 @@ it("answers 503 while Redis is down, in the shape of each API, and goes on after
   await vi.waitFor(async () => expect((await issue(running)).status).toBe(201), { timeout: 10_000, interval: 50 });
 });
 
+it("brings what is declared into a Redis that comes back empty", async () => {
+  const running = await pod();
+  await redis.stop();
+  const empty = await startRedis({ port: redis.port });
+  const tokens = () => running.call("GET", "/v1/tenants/acme/tokens", { token: ADMIN });
+  try {
+    await vi.waitFor(async () => expect(await tokens()).toMatchObject({ body: { tokens: [{}] } }), { timeout: 10_000 });
+    expect((await issue(running)).status).toBe(201);
+  } finally {
+    await empty.dispose();
+  }
+});
+
 it("waits for a Redis that starts later than itself", async () => {
   await redis.stop();
   const starting = pod();
