@@ -4,10 +4,19 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { useRunFolder } from "../libs/testkit/src/run-folder.ts";
+import { cargoFailures, type VitestReport, vitestFailures } from "./lib/failures.ts";
 
 interface Tally {
   passed: number;
   failed: number;
+  /** What failed, a text each. */
+  failures: string[];
+}
+
+interface Report extends VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly success: boolean;
 }
 
 function runVitest(filters: readonly string[]): Tally {
@@ -19,24 +28,24 @@ function runVitest(filters: readonly string[]): Tally {
       ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...filters],
       { stdio: "inherit" },
     );
-    if (!existsSync(report)) return { passed: 0, failed: 1 };
-    const result: { numPassedTests: number; numFailedTests: number; success: boolean } = JSON.parse(
-      readFileSync(report, "utf8"),
-    );
+    if (!existsSync(report)) return { passed: 0, failed: 1, failures: ["FAILED vitest: it ended without a report"] };
+    const result: Report = JSON.parse(readFileSync(report, "utf8"));
     const failed = result.numFailedTests;
     // A file that does not load, or an error outside of a test, fails the run without a failed test.
     const broken = failed === 0 && (run.status !== 0 || !result.success) ? 1 : 0;
-    return { passed: result.numPassedTests, failed: failed + broken };
+    const failures = vitestFailures(result, process.cwd());
+    if (broken > 0 && failures.length === 0) failures.push("FAILED vitest: an error outside of the tests, see above");
+    return { passed: result.numPassedTests, failed: failed + broken, failures };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 function runCargo(): Tally {
-  if (!existsSync("Cargo.toml")) return { passed: 0, failed: 0 };
+  if (!existsSync("Cargo.toml")) return { passed: 0, failed: 0, failures: [] };
   if (spawnSync("cargo", ["--version"]).status !== 0) {
     console.log("culvert: a working cargo is missing: the Rust tests were not run");
-    return { passed: 0, failed: 0 };
+    return { passed: 0, failed: 0, failures: [] };
   }
   const run = spawnSync("cargo", ["test", "--workspace", "--locked", "--quiet"], {
     encoding: "utf8",
@@ -45,20 +54,24 @@ function runCargo(): Tally {
   });
   process.stdout.write(run.stdout);
   const sums = [...run.stdout.matchAll(/test result: \w+\. (\d+) passed; (\d+) failed/g)];
-  const tally = { passed: 0, failed: 0 };
+  const tally = { passed: 0, failed: 0, failures: cargoFailures(run.stdout) };
   for (const [, passed, failed] of sums) {
     tally.passed += Number(passed);
     tally.failed += Number(failed);
   }
-  if (run.status !== 0 && tally.failed === 0) tally.failed = 1;
+  if (run.status !== 0 && tally.failed === 0) {
+    tally.failed = 1;
+    tally.failures.push("FAILED cargo test: see above");
+  }
   return tally;
 }
 
 useRunFolder();
 const filters = process.argv.slice(2);
 const vitest = runVitest(filters);
-const cargo = filters.length === 0 ? runCargo() : { passed: 0, failed: 0 };
+const cargo = filters.length === 0 ? runCargo() : { passed: 0, failed: 0, failures: [] };
 const passed = vitest.passed + cargo.passed;
 const failed = vitest.failed + cargo.failed;
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+for (const failure of [...vitest.failures, ...cargo.failures]) console.log(failure);
 console.log(`${passed} passed, ${failed} failed`);
