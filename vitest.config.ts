@@ -11,15 +11,25 @@ const project = (name: string, include: string[], extra: object = {}) => ({
   test: { name, include, environment: "node", ...extra },
 });
 
+/**
+ * How long `expect.poll` waits for what has to come, unless a test says otherwise: nearly as long as the test may take, so that
+ * a machine that is slow is waited for, and what does not come is told by its own name.
+ */
+const patience = (testTimeout: number): object => ({ testTimeout, expect: { poll: { timeout: 0.8 * testTimeout } } });
+
 export default defineConfig({
   test: {
     projects: [
       // Cores without sockets or clocks.
-      project("unit", [
-        "libs/{stun,turn,credentials,fleet,rendezvous,testkit,config,runtime,telemetry}/test/**/*.test.ts",
-        "scripts/**/*.test.ts",
-        "{bench,fuzz}/test/**/*.test.ts",
-      ]),
+      project(
+        "unit",
+        [
+          "libs/{stun,turn,credentials,fleet,rendezvous,testkit,config,runtime,telemetry}/test/**/*.test.ts",
+          "scripts/**/*.test.ts",
+          "{bench,fuzz}/test/**/*.test.ts",
+        ],
+        patience(5_000),
+      ),
       // Real sockets on loopback: ports, services, the CLI.
       project(
         "services",
@@ -29,11 +39,11 @@ export default defineConfig({
           "cli/test/**/*.test.ts",
           "dashboards/test/**/*.test.ts",
         ],
-        { testTimeout: 20_000 },
+        { ...patience(20_000), hookTimeout: 20_000 },
       ),
       // Foreign clients against the running platform, one file at a time: they share two cores.
       project("e2e", ["e2e/{cluster,deploy,interop,platform}/**/*.test.ts"], {
-        testTimeout: 120_000,
+        ...patience(120_000),
         hookTimeout: 120_000,
         fileParallelism: false,
         sequence: { groupOrder: 1 },
