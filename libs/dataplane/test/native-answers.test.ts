@@ -7,7 +7,10 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { loadBinding } from "../src/native/load.ts";
 import { binding, channelData, send } from "./contract/messages.ts";
 import { UdpEndpoint } from "./contract/udp-endpoint.ts";
-import { tuple, World } from "./contract/world.ts";
+import { POLLING, tuple, World } from "./contract/world.ts";
+
+/** Milliseconds until what a test waits for. */
+const SOON = 100;
 
 const open = (limits: object, workers = 2) => {
   const plane = createNativeDataPlane({ clock: Date.now, workers, answersBindings: true, ...limits });
@@ -112,14 +115,15 @@ describe.runIf(loadBinding().ok)("the native data plane", () => {
     const listener = await world.listen();
     const [client, peer] = [await world.udp(), await world.udp()];
     const relay = await world.allocation(tuple(listener, client));
-    world.permit(relay.id, "127.0.0.1", { deadline: Date.now() + 300 });
+    world.permit(relay.id, "127.0.0.1");
     await client.send(listener.local, send(peer.address, "in time"));
     expect((await peer.next()).data.toString()).toBe("in time");
+    world.permit(relay.id, "127.0.0.1", { deadline: Date.now() + SOON });
     await expect
       .poll(async () => {
         await client.send(listener.local, send(peer.address, "too late?"));
         return world.plane.counters().dropped.expired;
-      })
+      }, POLLING)
       .toBeGreaterThan(0);
   });
 
@@ -128,17 +132,18 @@ describe.runIf(loadBinding().ok)("the native data plane", () => {
     const listener = await world.listen();
     const [client, peer] = [await world.udp(), await world.udp()];
     const relay = await world.relay("127.0.0.1", { lease: 1 });
-    world.apply({ type: "lease", lease: 1, deadline: Date.now() + 300 });
+    world.apply({ type: "lease", lease: 1, deadline: world.deadline });
     world.allocate(relay.id, tuple(listener, client));
     world.permit(relay.id, "127.0.0.1");
     await client.send(listener.local, send(peer.address, "in time"));
     expect((await peer.next()).data.toString()).toBe("in time");
+    world.apply({ type: "lease", lease: 1, deadline: Date.now() + SOON });
     await expect
       .poll(async () => {
         await client.send(listener.local, send(peer.address, "too late?"));
         await peer.send(relay.address, "too late?");
         return world.plane.counters().dropped.fenced;
-      })
+      }, POLLING)
       .toBeGreaterThan(1);
   });
 

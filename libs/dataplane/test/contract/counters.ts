@@ -26,7 +26,7 @@ export function countersAndRates(create: CreateHarness): void {
       await client.next();
       const toPeers = { packetsToPeers: 2, bytesToPeers: 8 };
       await expect
-        .poll(() => world.plane.relayCounters(relay.id))
+        .poll(() => world.plane.relayCounters(relay.id), POLLING)
         .toEqual({
           ...toPeers,
           packetsToClient: 1,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { channelData, send } from "./messages.ts";
-import { type CreateHarness, LOOPBACK, tuple, World } from "./world.ts";
+import { type CreateHarness, LOOPBACK, POLLING, tuple, World } from "./world.ts";
 
 const CHANNEL = 0x4001;
 const LEASE = 5;
@@ -107,7 +107,7 @@ export function leases(create: CreateHarness): void {
     world.permit(relay.id, IP);
     await client.send(listener.local, send(peer.address, "hello"));
     await peer.next();
-    await expect.poll(() => world.plane.relayCounters(relay.id)?.packetsToPeers).toBe(8);
+    await expect.poll(() => world.plane.relayCounters(relay.id)?.packetsToPeers, POLLING).toBe(8);
     expect(world.plane.relayCounters(relay.id)?.bytesToPeers).toBe(2 ** 40 + 5);
     expect(world.plane.counters()).toMatchObject({ packetsToPeers: 1, bytesToPeers: 5 });
     expect(await world.bind(relay.id, relay.address, { counters })).toEqual({ ok: true });

@@ -12,7 +12,7 @@ import { difference, packetsOf } from "./counted.ts";
 const MARKER = "nothing more of this step";
 const MARKER_CHANNEL = 0x7ffe;
 /** For packets that a data plane has lost sight of: a bug. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 15_000;
 
 const keyOf = ({ ip, port }: TransportAddress): string => `${ip} ${port}`;
 const isLoopback = ({ ip }: TransportAddress): boolean => ip === "127.0.0.1" || ip === "::1";
