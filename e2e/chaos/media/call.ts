@@ -27,8 +27,6 @@ export interface CallEvents {
   restarted(afterMs: number): void;
 }
 
-/** A Refresh that the server cannot be reached for is tried again this long, as a client would while it waits for media. */
-const REFRESH_PATIENCE_MS = 10_000;
 const RETRY_MS = 200;
 const ATTEMPT_TIMEOUT_MS = 5000;
 /** Channels live for 600 s. */
@@ -123,6 +121,12 @@ export class Call {
     await this.#client?.close({ release });
   }
 
+  /** A Refresh that the server cannot be reached for is tried again as long as the allocation lives. */
+  get #refreshPatienceMs(): number {
+    const lifetime = this.#client?.allocation?.lifetime ?? 0;
+    return Math.max(lifetime - this.#options.refreshEvery, 0) * 1000;
+  }
+
   #refresh(): void {
     this.#refreshing = true;
     const start = this.#now();
@@ -134,7 +138,7 @@ export class Call {
           return;
         } catch (error) {
           const refused = error instanceof TurnError && error.kind === "response";
-          if (refused || this.#now() - start > REFRESH_PATIENCE_MS) {
+          if (refused || this.#now() - start > this.#refreshPatienceMs) {
             if (!this.#closed && !this.#restarting) this.#events.refreshFailed(String(error));
             return;
           }

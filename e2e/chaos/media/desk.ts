@@ -2,13 +2,18 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Call, type CallEvents, type CallOptions } from "./call.ts";
-import type { MediaReport, OpenCalls, OpenReport, ProbeReport } from "./messages.ts";
+import type { FlowReport, MediaReport, OpenCalls, OpenReport, ProbeReport } from "./messages.ts";
 import { percentile } from "./percentile.ts";
-import { readPacket } from "./stream.ts";
+import { readPacket, type Stream, type StreamFigures } from "./stream.ts";
 
 /** How often packets that are due are sent. A call's packets are spread over the time between two of its own. */
 const TICK_MS = 4;
-const SETTLE_MS = 400;
+/** How long a report waits for more of what was sent, unless all of it is there. A busy machine may stop for a while. */
+const SETTLE_MS = 2000;
+const LOOK_MS = 20;
+const FLOW_PATIENCE_MS = 60_000;
+/** An answer to a probe is late, but not lost. */
+const PROBE_PATIENCE_MS = 10_000;
 const RECEIVE_BUFFER = 4 << 20;
 const SILENT_MS = 1000;
 
@@ -80,6 +85,7 @@ export class Desk {
     await Promise.all(Array.from({ length: parallel }, worker));
     this.#timer ??= setInterval(() => this.#send(), TICK_MS);
     this.#tending ??= setInterval(() => {
+      if (this.#paused) return;
       for (const call of [...this.#calls, ...this.#idle]) call.tend();
     }, 250);
     return { relayed: this.relayed, failures, p99Ms: percentile(this.#allocations, 0.99) };
@@ -96,12 +102,21 @@ export class Desk {
     this.#restarts = [];
   }
 
-  async report(settleMs: number = SETTLE_MS): Promise<MediaReport> {
-    // Gaps and silence are judged before the pause, losses after it.
+  /** Waits until each call has got, both ways, something that is sent from now on. */
+  async flow(): Promise<FlowReport> {
+    const start = now();
+    const wanted = this.#streams.map((stream) => [stream, stream.next] as const);
+    const arrived = (): boolean => wanted.every(([stream, sequence]) => stream.reached(sequence));
+    await until(arrived, FLOW_PATIENCE_MS);
+    return { ms: now() - start, flows: arrived() };
+  }
+
+  async report(settleMs?: number): Promise<MediaReport> {
+    // Gaps are judged before the pause, losses after it. What comes in it has only been late: its call is not silent.
     const before = this.#figures();
     const pausedAt = now();
     this.#paused = true;
-    await sleep(settleMs);
+    await this.#settle(settleMs);
     const after = this.#figures();
     this.#paused = false;
     const sum = (key: "sent" | "received" | "lost" | "duplicates" | "reordered"): number =>
@@ -117,7 +132,9 @@ export class Desk {
       maxGapMs: Math.max(0, ...gaps),
       medianGapMs: percentile(gaps, 0.5),
       silentCalls: this.#calls.filter((_, index) =>
-        before.slice(2 * index, 2 * index + 2).some(({ silentMs }) => silentMs > SILENT_MS),
+        [2 * index, 2 * index + 1].some(
+          (at) => (before[at]?.silentMs ?? 0) > SILENT_MS && before[at]?.received === after[at]?.received,
+        ),
       ).length,
       refreshes: this.#refreshes.length,
       refreshFailures: this.#refreshFailures,
@@ -134,7 +151,7 @@ export class Desk {
     return report;
   }
 
-  async probe(waitMs: number = 2000): Promise<ProbeReport> {
+  async probe(waitMs: number = PROBE_PATIENCE_MS): Promise<ProbeReport> {
     const at = now();
     for (const [index, call] of this.#idle.entries()) {
       call.toPeer.mark(at);
@@ -143,11 +160,10 @@ export class Desk {
       // A burst of thousands would be lost in the sockets' buffers, not in the relay.
       if (index % 50 === 49) await sleep(5);
     }
-    await sleep(waitMs);
-    const reached = this.#idle.map(({ toPeer, toClient }) => [
-      toPeer.figures(at).received > 0,
-      toClient.figures(at).received > 0,
-    ]);
+    const look = (): boolean[][] =>
+      this.#idle.map(({ toPeer, toClient }) => [toPeer.figures(at).received > 0, toClient.figures(at).received > 0]);
+    await until(() => look().every(([one, two]) => one && two), waitMs);
+    const reached = look();
     return {
       allocations: this.#idle.length,
       toPeer: reached.filter(([one]) => one).length,
@@ -191,10 +207,32 @@ export class Desk {
     for (let sent = 0; sent < count; sent++) this.#calls[this.#turn++ % calls]?.send();
   }
 
-  #figures(): ReturnType<Call["toPeer"]["figures"]>[] {
-    const at = now();
-    return this.#calls.flatMap(({ toPeer, toClient }) => [toPeer.figures(at), toClient.figures(at)]);
+  get #streams(): readonly Stream[] {
+    return this.#calls.flatMap(({ toPeer, toClient }) => [toPeer, toClient]);
   }
+
+  #figures(): StreamFigures[] {
+    const at = now();
+    return this.#streams.map((stream) => stream.figures(at));
+  }
+
+  /** Without a time: until all that was sent has arrived, or nothing more has for a while. */
+  async #settle(ms?: number): Promise<void> {
+    if (ms !== undefined) return void (await sleep(ms));
+    let received = -1;
+    for (;;) {
+      const figures = this.#figures();
+      const sum = figures.reduce((total, { received: arrived }) => total + arrived, 0);
+      if (sum === received || figures.every(({ lost }) => lost === 0)) return;
+      received = sum;
+      await until(() => this.#figures().every(({ lost }) => lost === 0), SETTLE_MS);
+    }
+  }
+}
+
+async function until(holds: () => boolean, patienceMs: number): Promise<void> {
+  const end = now() + patienceMs;
+  while (!holds() && now() < end) await sleep(LOOK_MS);
 }
 
 function callOptions({

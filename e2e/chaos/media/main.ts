@@ -18,6 +18,8 @@ async function obey(order: Order): Promise<Answers[keyof Answers]> {
     case "mark":
       desk.mark();
       return {};
+    case "flow":
+      return desk.flow();
     case "report":
       return desk.report(order.settleMs);
     case "probe":

@@ -22,9 +22,11 @@ export type Order =
   | OpenCalls
   /** Packets from now on count. */
   | { readonly do: "mark" }
+  /** Waits until each call has got, both ways, something that is sent from now on. Figures since the mark go on. */
+  | { readonly do: "flow" }
   /** Stops sending, waits for what is under way, and tells the figures since the mark; goes on sending. */
   | { readonly do: "report"; readonly settleMs?: number }
-  /** Sends one packet each way on each idle allocation; tells how many arrived. */
+  /** Sends one packet each way on each idle allocation; tells how many arrived, as soon as all have or `waitMs` is over. */
   | { readonly do: "probe"; readonly waitMs?: number }
   | { readonly do: "relayed" }
   /** Allocations by clients of their own, which are kept; tells how long each took and what was refused. */
@@ -64,13 +66,20 @@ export interface MediaReport {
   readonly maxGapMs: number;
   /** The median over the calls of their longest silence. */
   readonly medianGapMs: number;
-  /** Calls of which a direction has been silent for a second. */
+  /** Calls of which a direction has been silent for a second, with nothing under way. */
   readonly silentCalls: number;
   readonly refreshes: number;
   readonly refreshFailures: readonly string[];
   readonly refreshP99Ms: number;
   readonly restarts: number;
   readonly slowestRestartMs: number;
+}
+
+export interface FlowReport {
+  /** Milliseconds of the wait. */
+  readonly ms: number;
+  /** Whether all calls did. */
+  readonly flows: boolean;
 }
 
 export interface ProbeReport {
@@ -114,6 +123,7 @@ export interface OpenReport {
 export interface Answers {
   readonly open: OpenReport;
   readonly mark: Record<string, never>;
+  readonly flow: FlowReport;
   readonly report: MediaReport;
   readonly probe: ProbeReport;
   readonly relayed: { readonly relayed: readonly string[]; readonly servers: readonly string[] };

@@ -52,6 +52,16 @@ export class Stream {
     return this.#call;
   }
 
+  /** The number of the next packet. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** Whether this packet or one after it has arrived, since the last mark. */
+  reached(sequence: number): boolean {
+    return this.#highest >= sequence;
+  }
+
   /** The next packet. The bytes are written over by the one after it. */
   packet(): Uint8Array {
     this.#view.setUint32(8, this.#next++);

@@ -31,6 +31,7 @@ export const restart: Row = {
     relay?.launch();
     await relay?.ready();
     const readyMs = performance.now() - start;
+    await media.flow();
     await sleep(full ? 65_000 : 5000);
     const report = await media.report();
     const probe = await media.tell({ do: "probe" });

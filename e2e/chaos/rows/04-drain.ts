@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../support/eventually.ts";
 import type { Row } from "../row.ts";
-import { ACCOUNT, startLoopbackFleet } from "../support/fleet.ts";
+import { ACCOUNT, startLoopbackFleet, untilAcquainted } from "../support/fleet.ts";
 import { Media } from "../support/media-process.ts";
 import { lossless } from "./media-figures.ts";
 
@@ -17,11 +18,12 @@ export const drain: Row = {
     const media = Media.start(stage);
     const servers = uris.slice(0, 1);
     await media.open({ calls: 20, servers, ...ACCOUNT, peerIp, refreshEvery: 2 });
-    // Heartbeats tell the relays of each other.
+    await untilAcquainted(relays);
+    // Heartbeats tell the relays what room the others have.
     await sleep(2000);
     await media.mark();
     draining?.signal("SIGTERM");
-    await sleep(1000);
+    await eventually("it drains", async () => (await draining?.metric("culvert_relay_draining")) === 1 || undefined);
     const newcomers = Media.start(stage);
     const { failures } = await newcomers.tell({ do: "open", calls: 10, servers, ...ACCOUNT, peerIp });
     const { servers: reached } = await newcomers.tell({ do: "relayed" });

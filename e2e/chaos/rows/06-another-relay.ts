@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Row } from "../row.ts";
-import { ACCOUNT, startLoopbackFleet, TURN_PORT } from "../support/fleet.ts";
+import { ACCOUNT, startLoopbackFleet, TURN_PORT, untilAcquainted } from "../support/fleet.ts";
 import { Media } from "../support/media-process.ts";
 import { UdpBalancer } from "../support/udp-balancer.ts";
 import { goesOn } from "./media-figures.ts";
@@ -26,17 +26,21 @@ export const anotherRelay: Row = {
       peerIp,
       refreshEvery: 2,
     });
+    await untilAcquainted(relays);
     await sleep(2000);
     await media.mark();
     balancer.turnTo(second);
     await sleep(50);
     const turn = await media.report(0);
+    // The time that it may take is for `make chaos`.
+    if (scale === "short") await media.flow();
     await media.mark();
     await sleep(scale === "full" ? 62_000 : 5000);
     const away = await media.report();
     await media.mark();
     balancer.turnTo(first);
     await sleep(50);
+    if (scale === "short") await media.flow();
     await media.mark();
     await sleep(scale === "full" ? 10_000 : 3000);
     const back = await media.report();

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../support/eventually.ts";
+import { total } from "../../support/metrics.ts";
 import type { Row } from "../row.ts";
-import { ACCOUNT, startLoopbackFleet } from "../support/fleet.ts";
+import { ACCOUNT, startLoopbackFleet, untilAcquainted } from "../support/fleet.ts";
 import { Media } from "../support/media-process.ts";
 import { goesOn, lossless } from "./media-figures.ts";
 
@@ -16,6 +18,7 @@ export const redisDown: Row = {
     const servers = uris.slice(0, 1);
     const media = Media.start(stage);
     await media.open({ calls: 20, servers, ...ACCOUNT, peerIp, refreshEvery: 2 });
+    await untilAcquainted(relays);
     await sleep(2000);
     await media.mark();
     await redis.kill();
@@ -26,13 +29,19 @@ export const redisDown: Row = {
     const down = await media.report();
     await media.mark();
     await redis.start();
-    await sleep(5000);
+    await eventually("what happened meanwhile is written", async () => {
+      const samples = (await relays[0]?.metrics()) ?? [];
+      const up = total(samples, "culvert_relay_redis_up") === 1;
+      return (up && total(samples, "culvert_relay_write_behind_queue") === 0) || undefined;
+    });
+    await sleep(2000);
     const up = await media.report();
     await media.mark();
     await meanwhile.mark();
     await relays[0]?.kill();
     await relays[0]?.start();
-    await sleep(3000);
+    await media.flow();
+    await meanwhile.flow();
     await media.mark();
     await meanwhile.mark();
     await sleep(4000);

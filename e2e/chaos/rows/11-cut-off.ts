@@ -35,9 +35,9 @@ export const cutOff: Row = {
     await moveAddress(survivor.host);
     const taken = await survivor.relay.timeUntil(
       (samples) => samples.some(({ name, value }) => name === SLOT_METRIC && value > 0),
-      20_000,
+      60_000,
     );
-    await sleep(2000);
+    await media.flow();
     await media.mark();
     await sleep(scale === "full" ? 62_000 : 4000);
     const after = await media.report();
@@ -50,7 +50,7 @@ export const cutOff: Row = {
     await sleep(3000);
     const old = await media.report();
     await clients.pointTo(ip, survivor.host);
-    await sleep(500);
+    await media.flow();
     await media.mark();
     await sleep(3000);
     const healed = await media.report();

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../support/eventually.ts";
 import type { Row } from "../row.ts";
 import { ACCOUNT, startLoopbackFleet } from "../support/fleet.ts";
 import { Media } from "../support/media-process.ts";
@@ -15,6 +16,7 @@ export const natsDown: Row = {
     if (nats === undefined) throw new Error("the fleet has no NATS");
     const media = Media.start(stage);
     await media.open({ calls: 20, servers: uris, ...ACCOUNT, peerIp, refreshEvery: 2 });
+    await eventually("the relays are subscribed", async () => (await nats.subscriptions()) >= 2 || undefined);
     await sleep(1000);
     const before = await nats.subscriptions();
     await media.mark();

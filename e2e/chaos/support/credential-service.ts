@@ -10,7 +10,7 @@ import type { Stage } from "./stage.ts";
 
 const HOST = "127.0.0.1";
 const TENANT = "default";
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 const ADMIN_TOKEN = "a-token-of-the-tenants-administrator";
 
 export interface CredentialServiceOptions {

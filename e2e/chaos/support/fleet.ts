@@ -1,3 +1,5 @@
+import { eventually } from "../../support/eventually.ts";
+import { total } from "../../support/metrics.ts";
 import { type NatsProcess, startNats } from "./nats.ts";
 import { type RedisProcess, startRedis } from "./redis.ts";
 import { RelayProcess } from "./relay.ts";
@@ -80,6 +82,17 @@ export async function startLoopbackFleet(stage: Stage, options: FleetOptions): P
   }
   await Promise.all(relays.map((relay) => relay.start()));
   return { relays, redis, nats, uris: relays.map(({ uri }) => uri), peerIp: `${NET}.200` };
+}
+
+/** Waits until each relay serves slots and reaches all others. */
+export async function untilAcquainted(relays: readonly RelayProcess[]): Promise<void> {
+  for (const relay of relays) {
+    await eventually(`${relay.name} knows the others`, async () => {
+      const samples = await relay.metrics();
+      const known = total(samples, "culvert_relay_mesh_peers") >= relays.length - 1;
+      return (known && total(samples, "culvert_relay_slots_held") > 0) || undefined;
+    });
+  }
 }
 
 export interface SectionOptions extends Omit<FleetOptions, "relays" | "nats"> {

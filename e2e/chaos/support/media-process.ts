@@ -51,6 +51,11 @@ export class Media {
     await this.tell({ do: "mark" });
   }
 
+  /** Waits until all calls flow. What comes then tells if they do not. */
+  async flow(): Promise<void> {
+    await this.tell({ do: "flow" });
+  }
+
   report(settleMs?: number): Promise<MediaReport> {
     return this.tell({ do: "report", ...(settleMs === undefined ? {} : { settleMs }) });
   }

@@ -1,7 +1,7 @@
 import { run } from "../../support/child.ts";
 import type { Stage } from "./stage.ts";
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 
 /** Runs `ip`. Fails with what it wrote. */
 async function ip(...args: readonly string[]): Promise<string> {

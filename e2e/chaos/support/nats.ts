@@ -4,7 +4,7 @@ import { freePorts } from "../../support/ports.ts";
 import type { Stage } from "./stage.ts";
 
 const SERVER = "/usr/sbin/nats-server";
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 
 /** A NATS server with JetStream, which finds its streams again when it is started again. */
 export class NatsProcess {
@@ -37,7 +37,7 @@ export class NatsProcess {
   /** How many subscriptions its clients have. */
   async subscriptions(): Promise<number> {
     const url = `http://127.0.0.1:${this.#monitorPort}/connz?subs=1`;
-    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
     const body: { readonly connections?: readonly { readonly subscriptions?: number }[] } = JSON.parse(
       await response.text(),
     );

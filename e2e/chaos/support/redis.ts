@@ -5,7 +5,7 @@ import type { Stage } from "./stage.ts";
 
 const SERVER = "/usr/bin/redis-server";
 const CLI = "/usr/bin/redis-cli";
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 
 /** A Redis process with a folder of its own, which it finds again when it is started again. */
 export class RedisProcess {

@@ -23,8 +23,12 @@ export interface RelayOptions {
 
 const COLLECTS = ["--expose-gc", "--import", "data:text/javascript,process.on('SIGUSR2', () => gc())"] as const;
 
-const READY_MS = 30_000;
-const STOP_MS = 30_000;
+/** For a process that hangs; one that ends is noticed at once. */
+const READY_MS = 60_000;
+const STOP_MS = 60_000;
+/** How long a look may take that is one of many, and one that is not. */
+const LOOK_MS = 5_000;
+const ANSWER_MS = 60_000;
 const POLL_MS = 50;
 
 /** A relay process that can be killed, stopped, frozen and started again. */
@@ -76,7 +80,7 @@ export class RelayProcess {
       async () => {
         const child = this.#child;
         if (child === undefined || child.ended) throw new Hopeless(`${this.name} ended:\n${this.output}`);
-        const answer = await this.#get("/healthz/ready");
+        const answer = await this.#get("/healthz/ready", LOOK_MS);
         if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}; it wrote:\n${this.output}`);
         return true;
       },
@@ -84,8 +88,8 @@ export class RelayProcess {
     );
   }
 
-  async metrics(): Promise<readonly Sample[]> {
-    const { status, text } = await this.#get("/metrics");
+  async metrics(timeoutMs: number = ANSWER_MS): Promise<readonly Sample[]> {
+    const { status, text } = await this.#get("/metrics", timeoutMs);
     if (status !== 200) throw new Error(`${this.name}: /metrics: ${status}`);
     return parseMetrics(text);
   }
@@ -117,7 +121,7 @@ export class RelayProcess {
   async timeUntil(holds: (samples: readonly Sample[]) => boolean, timeoutMs: number): Promise<number> {
     const start = performance.now();
     for (;;) {
-      const samples = await this.metrics().catch(() => undefined);
+      const samples = await this.metrics(LOOK_MS).catch(() => undefined);
       const passed = performance.now() - start;
       if (samples !== undefined && holds(samples)) return passed;
       if (passed > timeoutMs) return Number.POSITIVE_INFINITY;
@@ -125,17 +129,17 @@ export class RelayProcess {
     }
   }
 
-  async #get(path: string): Promise<{ readonly status: number; readonly text: string }> {
+  async #get(path: string, timeoutMs: number): Promise<{ readonly status: number; readonly text: string }> {
     const { host, port } = this.#options.ops;
     const { namespace } = this.#options;
     const url = `http://${host}:${port}${path}`;
     if (namespace === undefined) {
-      const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+      const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
       return { status: response.status, text: await response.text() };
     }
     const get = `fetch(${JSON.stringify(url)}).then(async(r)=>console.log(r.status+"\\n"+await r.text()))`;
     const child = new Child("ip", ["netns", "exec", namespace, process.execPath, "-e", get]);
-    await child.exit(5000);
+    await child.exit(timeoutMs);
     const [status = "0", ...lines] = child.stdout.split("\n");
     return { status: Number(status), text: lines.join("\n") };
   }
