@@ -60,10 +60,15 @@ export class Collector {
   readonly #close: () => void;
 
   static async start(folder: string): Promise<Collector> {
+    // One after another: lines that are written at once would be one in the other.
+    let written: Promise<void> = Promise.resolve();
     const server = createServer((request, response) => {
       const kind = /^\/v1\/(traces|metrics)$/.exec(request.url ?? "")?.[1];
       void text(request).then(async (body) => {
-        if (kind !== undefined) await appendFile(join(folder, `${kind}.jsonl`), `${body}\n`);
+        if (kind !== undefined) {
+          written = written.then(() => appendFile(join(folder, `${kind}.jsonl`), `${body}\n`));
+          await written;
+        }
         response.writeHead(kind === undefined ? 404 : 200, { "content-type": "application/json" }).end("{}");
       });
     });
@@ -125,9 +130,10 @@ export class Collector {
 
   async #lines<T>(kind: string): Promise<readonly T[]> {
     const all = await readFile(join(this.#folder, `${kind}.jsonl`), "utf8").catch(() => "");
+    // What comes after the last end of a line is being written.
     return all
       .split("\n")
-      .filter((line) => line !== "")
+      .slice(0, -1)
       .map((line): T => JSON.parse(line));
   }
 }
