@@ -14,7 +14,7 @@ import { type UclientReport, uclient } from "../support/uclient.ts";
 
 const TURNSERVER = "/usr/bin/turnserver";
 const MANUAL = "/etc/turnserver.conf";
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 
 /** The options that coturn's own configuration file shows, most of them as comments, and those that its usage names. */
 async function optionsOfCoturn(): Promise<readonly string[]> {

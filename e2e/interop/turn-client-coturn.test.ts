@@ -18,7 +18,7 @@ afterEach(async () => {
 
 async function connect(uri: string, options: Partial<ConnectOptions> = {}): Promise<TurnClient> {
   const { account, certificate } = coturn;
-  const client = await connectTurn({ uri, ...account, tls: { ca: certificate }, timeoutMs: 5000, ...options });
+  const client = await connectTurn({ uri, ...account, tls: { ca: certificate }, timeoutMs: 30_000, ...options });
   clients.push(client);
   return client;
 }

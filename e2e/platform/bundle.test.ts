@@ -23,7 +23,7 @@ async function help(folder: string): Promise<string> {
     process.execPath,
     [join(folder, CULVERT.slice(ROOT.length)), "relay", "--help"],
     {
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     },
   );
   return stdout + stderr;

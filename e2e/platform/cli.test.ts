@@ -44,7 +44,7 @@ describe("culvert up", () => {
     const { apiUrl, token } = platform.ready;
     for (const text of [apiUrl, token, platform.uri("udp"), platform.uri("tls")]) expect(stdout).toContain(text);
     const command = /curl (?:.*\\\n)*.*/.exec(stdout)?.[0] ?? "";
-    const { code, stdout: answer } = await run("/bin/sh", ["-c", `${command} --silent`], { timeoutMs: 10_000 });
+    const { code, stdout: answer } = await run("/bin/sh", ["-c", `${command} --silent`], { timeoutMs: 60_000 });
     expect(code).toBe(0);
     expect(JSON.parse(answer)).toMatchObject({ iceServers: [{}, { username: expect.any(String) }] });
   });

@@ -20,7 +20,7 @@ afterAll(async () => {
 
 async function connect(uri: string, account?: { username: string; password: string }): Promise<TurnClient> {
   const login = account ?? accountOf(await generateIceServers(fleet.access));
-  const client = await connectTurn({ uri, ...login, tls: { rejectUnauthorized: false }, timeoutMs: 5000 });
+  const client = await connectTurn({ uri, ...login, tls: { rejectUnauthorized: false }, timeoutMs: 30_000 });
   clients.push(client);
   return client;
 }

@@ -6,6 +6,7 @@ import { type ApiAccess, signalingToken } from "../support/api.ts";
 import { Child } from "../support/child.ts";
 import { atEnd, temporaryFolder } from "../support/cleanup.ts";
 import { eventually, Hopeless } from "../support/eventually.ts";
+import { scrape, total } from "../support/metrics.ts";
 import { freePorts } from "../support/ports.ts";
 import { CULVERT } from "../support/repo.ts";
 import { SignalingClient } from "../support/signaling-client.ts";
@@ -71,8 +72,22 @@ beforeAll(async () => {
     [wsA, opsA],
     [wsB, opsB],
   ] as const) {
-    const section = { listen: { port }, credential: feed, nats: bus, ops: { port: Number(new URL(opsUrl).port) } };
+    // A NATS server that takes its time to start again is no reason to give the other process up.
+    const cluster = { replicaTimeout: 60 };
+    const section = {
+      listen: { port },
+      credential: feed,
+      nats: bus,
+      cluster,
+      ops: { port: Number(new URL(opsUrl).port) },
+    };
     await start("signaling", folder, section, opsUrl);
+  }
+  for (const url of opsUrls) {
+    await eventually(
+      "each process knows the other",
+      async () => total(await scrape(`${url}/metrics`), "culvert_signaling_replicas") === 1 || undefined,
+    );
   }
 });
 

@@ -37,7 +37,7 @@ async function run(telemetry: object): Promise<Run> {
   });
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   const account = await credential.account("alice", { traceparent });
-  const client = await connectTurn({ uri: fleet.uris[0] ?? "", ...account, timeoutMs: 5_000 });
+  const client = await connectTurn({ uri: fleet.uris[0] ?? "", ...account, timeoutMs: 30_000 });
   stage.atEnd(() => client.close({ release: false }));
   await client.allocate();
   return { loaded, username: account.username, output: () => credential.output + (fleet.relays[0]?.output ?? "") };

@@ -23,7 +23,7 @@ async function post<T>(
     method: "POST",
     headers: { authorization: `Bearer ${access.token}`, "content-type": "application/json", ...headers },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.timeout(60_000),
   });
   const text = await response.text();
   if (response.status !== 201) throw new Error(`${path}: ${response.status} ${text}`);

@@ -6,7 +6,7 @@ export interface Arrival {
   readonly port: number;
 }
 
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 60_000;
 
 /** The next data that a client gets. Call it before the data is sent. */
 export function nextArrival(client: TurnClient): Promise<Arrival> {

@@ -13,7 +13,8 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-const STOP_TIMEOUT_MS = 15_000;
+/** For a process that hangs. */
+const STOP_TIMEOUT_MS = 60_000;
 
 /** A process that the tests started, with what it wrote. It is stopped by its own id. */
 export class Child {

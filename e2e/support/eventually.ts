@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 const INTERVAL_MS = 50;
+/** For what never comes. What comes late, on a busy machine, has come. */
+const PATIENCE_MS = 60_000;
 
 /** Thrown by an attempt: no further one can succeed. */
 export class Hopeless extends Error {}
@@ -9,7 +11,7 @@ export class Hopeless extends Error {}
 export async function eventually<T>(
   what: string,
   attempt: () => T | undefined | Promise<T | undefined>,
-  timeoutMs = 10_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<T> {
   const end = performance.now() + timeoutMs;
   let last: unknown = "there was no result";

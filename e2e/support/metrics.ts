@@ -22,7 +22,7 @@ export function parseMetrics(text: string): readonly Sample[] {
 
 /** The samples of a process, by its /metrics. */
 export async function scrape(url: string): Promise<readonly Sample[]> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(5000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(60_000) });
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   return parseMetrics(await response.text());
 }

@@ -16,7 +16,7 @@ export interface Network {
   readonly inside: (...words: readonly string[]) => readonly [string, ...string[]];
 }
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 
 /** Makes such a network. It is gone at the end of the file. As another user than root it takes user namespaces. */
 export async function makeNetwork({ ip, hosts }: NetworkOptions): Promise<Network> {

@@ -71,7 +71,7 @@ export class Platform {
       uri: this.uri(transport),
       ...account,
       tls: { rejectUnauthorized: false },
-      timeoutMs: 5000,
+      timeoutMs: 30_000,
       ...options,
     });
     this.#clients.add(client);

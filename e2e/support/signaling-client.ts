@@ -11,7 +11,7 @@ export interface SignalingMessage {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const SUBPROTOCOL = "culvert.signaling.v1";
 
 /** A session of the signaling service over the wire protocol, without a library of ours in between. */

@@ -34,7 +34,7 @@ export interface UclientReport {
   readonly dropped: number;
 }
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 110_000;
 
 function flagsOf(options: UclientRun): string[] {
   const { account, transport, peer, clients, messages, intervalMs = 20, bytes = 100 } = options;
