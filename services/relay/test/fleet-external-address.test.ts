@@ -1,6 +1,5 @@
-import type { MemoryFleet } from "@culvert/state";
 import { expect, it } from "vitest";
-import { type FleetRelay, PORTS, startFleet, startFleetRelay } from "./fleet-harness.ts";
+import { type FleetRelay, PORTS, startFleet, startFleetRelay, type TestFleet } from "./fleet-harness.ts";
 import { bytes, inbox, startPeer } from "./harness.ts";
 import { KubeApiServer } from "./kube-api.ts";
 
@@ -8,7 +7,7 @@ const NODE = "/api/v1/nodes/worker-1";
 const IP = "127.0.0.11";
 const annotated = (text: string) => ({ metadata: { annotations: { "culvert.io/external-address": text } } });
 
-async function startAt(external: string, fleet: MemoryFleet = startFleet()) {
+async function startAt(external: string, fleet: TestFleet = startFleet()) {
   const api = await KubeApiServer.start();
   api.put(NODE, annotated(external));
   const externalAddress = { node: { name: "worker-1" }, kubernetes: api.section };
@@ -44,7 +43,7 @@ it("slots are of the new address from then on, no Allocate is refused meanwhile,
   await expect.poll(() => relay.logs.some(({ msg }) => String(msg).startsWith("external address changed"))).toBe(true);
   expect(await relayedIp(relay)).toBe("9.9.9.1");
   fleet.setConnected(relay.store, true);
-  await expect.poll(() => relayedIp(relay), { timeout: 5_000 }).toBe("9.9.9.2");
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.2");
 
   expect(await slots()).toEqual(["9.9.9.1", "9.9.9.2"]);
   call.send(peer.address, bytes("still"));
@@ -53,7 +52,7 @@ it("slots are of the new address from then on, no Allocate is refused meanwhile,
   expect(relay.service.ready().ready).toBe(true);
 
   await call.close();
-  await expect.poll(slots, { timeout: 5_000 }).toEqual(["9.9.9.2"]);
+  await expect.poll(slots).toEqual(["9.9.9.2"]);
 });
 
 it("no port is relayed for two clients, though both addresses have all ports", async () => {
@@ -65,7 +64,7 @@ it("no port is relayed for two clients, though both addresses have all ports", a
   };
   await fill(60);
   api.put(NODE, annotated("9.9.9.2"));
-  await expect.poll(slots, { timeout: 5_000 }).toEqual(["9.9.9.1", "9.9.9.2"]);
+  await expect.poll(slots).toEqual(["9.9.9.1", "9.9.9.2"]);
   await fill(60);
   expect(new Set(ports).size).toBe(120);
   expect(ports.every((port) => port >= PORTS.min && port <= PORTS.max)).toBe(true);
@@ -77,7 +76,7 @@ it("the registry and the operators' view name the new address", async () => {
   const advertised = async () => (await relay.store.relays()).flatMap(({ turn }) => turn.map(({ ip }) => ip));
   await expect.poll(advertised).toEqual(["9.9.9.1"]);
   api.put(NODE, annotated("9.9.9.2"));
-  await expect.poll(advertised, { timeout: 5_000 }).toEqual(["9.9.9.2"]);
+  await expect.poll(advertised).toEqual(["9.9.9.2"]);
 });
 
 it("a relay that starts again under another address leaves the old one's allocations alone", async () => {

@@ -1,5 +1,6 @@
-import { expect, test, vi } from "vitest";
-import { launchRelay, served, settled, startFleet, startFleetRelay } from "./fleet-harness.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { launchRelay, served, settled, startFleet, startFleetRelay, TTL } from "./fleet-harness.ts";
 import { bytes, inbox, startPeer } from "./harness.ts";
 
 const [A, B] = ["127.81.4.1", "127.81.4.2"];
@@ -13,9 +14,9 @@ test("a relay cut off from the store, while another reaches it, stops relaying b
   const data = inbox(client);
   await client.allocate();
   await client.channelBind(peer.address);
-  await settled();
+  await settled(fleet);
   fleet.setConnected(a.store, false);
-  await vi.waitFor(async () => expect(await a.metric("culvert_relay_slots_held")).toBe(0), { timeout: 3_000 });
+  await expect.poll(() => a.metric("culvert_relay_slots_held")).toBe(0);
   const heard = peer.received.length;
   client.send(peer.address, bytes("fenced"));
   await expect.poll(() => a.metric("culvert_relay_data_plane_dropped_total", { reason: "fenced" })).toBeGreaterThan(0);
@@ -23,7 +24,7 @@ test("a relay cut off from the store, while another reaches it, stops relaying b
   expect(a.service.ready().ready).toBe(true);
 
   fleet.setConnected(a.store, true);
-  await vi.waitFor(async () => expect(await a.metric("culvert_relay_slots_held")).toBe(2), { timeout: 3_000 });
+  await expect.poll(() => a.metric("culvert_relay_slots_held")).toBe(2);
   client.send(peer.address, bytes("again"));
   expect((await data.next()).text).toBe("echo:again");
 });
@@ -40,20 +41,19 @@ test("while the store is down for all, live traffic goes on, allocations are gra
   const data = inbox(client);
   await client.allocate();
   await client.channelBind(peer.address);
-  await settled();
+  await settled(fleet);
   for (const { store } of relays) fleet.setConnected(store, false);
   const other = await a.connect("udp");
   await other.allocate();
-  for (let sent = 0; sent < 20; sent++) {
+  const over = fleet.clock() + 3 * TTL;
+  for (let sent = 0; fleet.clock() < over; sent++) {
     client.send(peer.address, bytes(`${sent}`));
     expect((await data.next()).text).toBe(`echo:${sent}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
   expect(await a.metric("culvert_relay_slots_total", { event: "lapsed" })).toBe(0);
   for (const { store } of relays) fleet.setConnected(store, true);
-  await expect
-    .poll(async () => (await a.store.list({ identity: "relay-a" }, { limit: 10 })).records.length, { timeout: 3_000 })
-    .toBe(2);
+  await expect.poll(async () => (await a.store.list({ identity: "relay-a" }, { limit: 10 })).records.length).toBe(2);
 });
 
 test("where the policy says so, nothing is granted while the store is down", async () => {
@@ -71,7 +71,7 @@ test("after the store was emptied the relay publishes all that lives", async () 
   for (const client of clients) await client.allocate();
   fleet.flush();
   const records = async (): Promise<number> => (await a.store.list({}, { limit: 100 })).records.length;
-  await expect.poll(records, { timeout: 5_000 }).toBe(5);
+  await expect.poll(records).toBe(5);
   expect(a.service.allocations()).toBe(5);
 });
 

@@ -16,7 +16,7 @@ async function twoRelays(drain: { readonly a?: number; readonly b?: number }) {
     });
   const a = await launch("relay-a", A, [A], drain.a);
   const b = await launch("relay-b", B, [B, A], drain.b);
-  await settled();
+  await settled(fleet);
   return { a, b };
 }
 
@@ -29,7 +29,7 @@ test("a relay that ends hands its slots at once to one whose host has its addres
   await client.channelBind(peer.address);
   await a.service.stop();
   const isThere = () => b.service.allocations() === 1;
-  await expect.poll(isThere, { timeout: 6_000 }).toBe(true);
+  await expect.poll(isThere).toBe(true);
   client.send(peer.address, bytes("after"));
   expect((await data.next()).text).toBe("echo:after");
   expect(await client.refresh()).toBe(600);
@@ -62,7 +62,7 @@ test("a relay that ends hands its slots over; clients go on at the same addresse
     fleet: { failover: "address", host: "host-b", mesh: { ip: B, port: 3479 } },
   }).catch((error: unknown) => error);
   if (b instanceof Error || typeof b !== "object" || b === null) throw b;
-  await settled();
+  await settled(fleet);
   const peer = await startPeer();
   const client = await a.connect("udp");
   const data = inbox(client);
@@ -73,13 +73,10 @@ test("a relay that ends hands its slots over; clients go on at the same addresse
 
   await a.service.stop();
   await expect
-    .poll(
-      () => {
-        client.send(peer.address, bytes("after"));
-        return peer.received.includes("after");
-      },
-      { timeout: 6_000 },
-    )
+    .poll(() => {
+      client.send(peer.address, bytes("after"));
+      return peer.received.includes("after");
+    })
     .toBe(true);
   expect(await data.next()).toEqual({ text: "echo:after", via: "channel" });
   expect(await client.refresh()).toBe(600);

@@ -1,7 +1,7 @@
 import dgram from "node:dgram";
 import { once } from "node:events";
 import type { TransportAddress } from "@culvert/stun";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { startFleet, startFleetRelay } from "./fleet-harness.ts";
 import { bytes, inbox, later, startPeer } from "./harness.ts";
 
@@ -44,10 +44,7 @@ test("packets that come to another relay are relayed by the owner and answered t
   const fleet = startFleet();
   const a = await startFleetRelay(fleet, { identity: "relay-a", ip: A, ...BEHIND(A) });
   const b = await startFleetRelay(fleet, { identity: "relay-b", ip: B, ...BEHIND(B) });
-  await vi.waitFor(async () => {
-    expect(await a.metric("culvert_relay_mesh_peers")).toBe(1);
-    expect(await b.metric("culvert_relay_mesh_peers")).toBe(1);
-  });
+  for (const relay of [a, b]) await expect.poll(() => relay.metric("culvert_relay_mesh_peers")).toBe(1);
   const lb = await balancer({ ip: A, port: 3478 });
   const peer = await startPeer();
   const client = await a.connect("udp", { uri: lb.uri });
@@ -78,7 +75,7 @@ test("a second Allocate of a client at another relay finds the allocation that i
   const fleet = startFleet();
   const a = await startFleetRelay(fleet, { identity: "relay-a", ip: A, ...BEHIND(A) });
   await startFleetRelay(fleet, { identity: "relay-b", ip: B, ...BEHIND(B) });
-  await vi.waitFor(async () => expect(await a.metric("culvert_relay_mesh_peers")).toBe(1));
+  await expect.poll(() => a.metric("culvert_relay_mesh_peers")).toBe(1);
   const lb = await balancer({ ip: A, port: 3478 });
   const client = await a.connect("udp", { uri: lb.uri });
   await client.allocate();

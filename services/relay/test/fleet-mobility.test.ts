@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startFleet, startFleetRelay } from "./fleet-harness.ts";
 import { bytes, failure, inbox, startPeer, USER } from "./harness.ts";
 import { allocateMobile, channelOf, claim } from "./moving.ts";
@@ -17,6 +17,8 @@ describe.each([
       startFleetRelay(fleet, {
         identity,
         ip,
+        // The native data plane keeps to its own clock.
+        fleet: { lease: { ttl: 2, outage: 60 } },
         relay: {
           auth: { users: [USER, BOB] },
           listeners: [{ transport: "udp", ip, port: 3478, frontend: "balancer" }],
@@ -24,9 +26,7 @@ describe.each([
         },
       });
     const [a, b] = [await behind("relay-a", ips[0]), await behind("relay-b", ips[1])];
-    await vi.waitFor(async () => {
-      for (const relay of [a, b]) expect(await relay.metric("culvert_relay_mesh_peers")).toBe(1);
-    });
+    for (const relay of [a, b]) await expect.poll(() => relay.metric("culvert_relay_mesh_peers")).toBe(1);
     return { a, b };
   }
 

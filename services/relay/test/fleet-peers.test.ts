@@ -21,13 +21,11 @@ test("relayed addresses of another relay of the fleet are peers, at their relaye
     )
     .toBe(true);
   await expect
-    .poll(
-      () =>
-        bob.createPermission([one.relayed.ip]).then(
-          () => true,
-          () => false,
-        ),
-      { timeout: 15_000 },
+    .poll(() =>
+      bob.createPermission([one.relayed.ip]).then(
+        () => true,
+        () => false,
+      ),
     )
     .toBe(true);
   alice.send(two.relayed, bytes("from relay to relay"));

@@ -3,7 +3,7 @@ import { createMemoryFleet, type RelayEntry } from "@culvert/state";
 import { encodeMessage, MessageClass, Method } from "@culvert/stun";
 import { manualClock, nodeCrypto } from "@culvert/testkit";
 import type { ClientTuple } from "@culvert/turn";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { FleetTime } from "../src/fleet/fleet-time.ts";
 import { Frontends } from "../src/fleet/frontends.ts";
 import { Peers } from "../src/fleet/peers.ts";
@@ -110,20 +110,20 @@ const refresh = (): Uint8Array =>
 test("for five seconds after a relay went nobody answers its clients in its place", async () => {
   const it = await start();
   expect(it.take(CHANNEL_DATA)).toBe(true);
-  await vi.waitFor(() => expect(it.forwarded()).toBe(1));
+  await expect.poll(() => it.forwarded()).toBe(1);
 
   it.peers.see([]);
   expect(it.take(refresh())).toBe(true);
-  await vi.waitFor(() => expect(it.dropped()).toBe(1));
+  await expect.poll(() => it.dropped()).toBe(1);
   it.clock.advance(4_999);
   expect(it.take(CHANNEL_DATA)).toBe(true);
-  await vi.waitFor(() => expect(it.dropped()).toBe(2));
+  await expect.poll(() => it.dropped()).toBe(2);
   expect(it.delivered).toEqual([]);
 
   it.clock.advance(1);
   const late = refresh();
   // Perhaps the own server is asked at once, perhaps after the owner was looked up.
-  if (it.take(late)) await vi.waitFor(() => expect(it.delivered).toHaveLength(1));
+  if (it.take(late)) await expect.poll(() => it.delivered).toHaveLength(1);
   expect(it.dropped()).toBe(2);
   expect(it.forwarded()).toBe(1);
 });
@@ -131,13 +131,13 @@ test("for five seconds after a relay went nobody answers its clients in its plac
 test("once the relay is back its clients reach it again", async () => {
   const it = await start();
   expect(it.take(CHANNEL_DATA)).toBe(true);
-  await vi.waitFor(() => expect(it.forwarded()).toBe(1));
+  await expect.poll(() => it.forwarded()).toBe(1);
   it.peers.see([]);
   expect(it.take(CHANNEL_DATA)).toBe(true);
-  await vi.waitFor(() => expect(it.dropped()).toBe(1));
+  await expect.poll(() => it.dropped()).toBe(1);
   it.peers.see([{ ...it.entry, instance: "1b".repeat(16) }]);
   expect(it.take(CHANNEL_DATA)).toBe(true);
-  await vi.waitFor(() => expect(it.forwarded()).toBe(2));
+  await expect.poll(() => it.forwarded()).toBe(2);
 });
 
 test("of a relay that has long gone nothing is waited for", async () => {
@@ -145,6 +145,6 @@ test("of a relay that has long gone nothing is waited for", async () => {
   it.peers.see([]);
   it.clock.advance(60_000);
   expect(it.take(refresh())).toBe(true);
-  await vi.waitFor(() => expect(it.delivered).toHaveLength(1));
+  await expect.poll(() => it.delivered).toHaveLength(1);
   expect(it.dropped()).toBe(0);
 });

@@ -22,7 +22,7 @@ test("usage goes on over a restart: start, interims and stop, with counters that
   await client.channelBind(peer.address);
   client.send(peer.address, bytes("12345"));
   await data.next();
-  await expect.poll(() => events.map(({ kind }) => kind), { timeout: 3_000 }).toEqual(["start", "interim"]);
+  await expect.poll(() => events.map(({ kind }) => kind).slice(0, 2)).toEqual(["start", "interim"]);
   await first.service.stop();
 
   const second = await startFleetRelay(fleet, options);
@@ -30,7 +30,7 @@ test("usage goes on over a restart: start, interims and stop, with counters that
   client.send(peer.address, bytes("123"));
   await data.next();
   await client.close();
-  await expect.poll(() => events.at(-1)?.kind, { timeout: 3_000 }).toBe("stop");
+  await expect.poll(() => events.at(-1)?.kind).toBe("stop");
   const last = events.at(-1);
   expect(last).toMatchObject({
     kind: "stop",
@@ -52,7 +52,7 @@ test("of an allocation that nobody carries on another relay tells the stop, once
   const store = new MemoryUsageStore();
   const events: UsageEvent[] = [];
   await store.open().follow({ name: "test" }, (event) => void events.push(event));
-  const options = { fleet: { usage: { interval: 1 } }, relay: { lifetime: { default: 2 } }, usage: () => store.open() };
+  const options = { fleet: { usage: { interval: 1 } }, relay: { lifetime: { default: 5 } }, usage: () => store.open() };
   const dying = await startFleetRelay(fleet, { ...options, identity: "relay-a", ip: IP });
   for (const [index, identity] of ["relay-b", "relay-c"].entries()) {
     await startFleetRelay(fleet, { ...options, identity, ip: `127.81.6.${2 + index}` });
@@ -64,7 +64,7 @@ test("of an allocation that nobody carries on another relay tells the stop, once
   await client.channelBind(peer.address);
   client.send(peer.address, bytes("12345"));
   await data.next();
-  await expect.poll(() => events.at(-1)?.bytesToPeers, { timeout: 3_000 }).toBe(5);
+  await expect.poll(() => events.at(-1)?.bytesToPeers).toBe(5);
   await expect
     .poll(async () => (await dying.store.list({}, { limit: 1 })).records[0]?.record.counters.bytesToPeers)
     .toBe(5);
@@ -72,12 +72,12 @@ test("of an allocation that nobody carries on another relay tells the stop, once
   await dying.service.stop();
 
   const stops = (): UsageEvent[] => events.filter(({ kind }) => kind === "stop");
-  await expect.poll(() => stops().length, { timeout: 6_000 }).toBe(1);
+  await expect.poll(() => stops().length).toBe(1);
   expect(stops()[0]).toMatchObject({ reason: "lost", user: "alice", packetsToPeers: 1, bytesToPeers: 5 });
   expect(stops()[0]?.relay).toBe("relay-b");
   const [start] = events;
   const lived = (stops()[0]?.at ?? 0) - (start?.startedAt ?? 0);
-  expect(lived).toBeGreaterThanOrEqual(1_990);
+  expect(lived).toBeGreaterThanOrEqual(4_990);
   expect(new Set(events.map(({ allocation }) => allocation)).size).toBe(1);
 });
 
@@ -90,7 +90,7 @@ test("of an allocation that its relay cannot restore it tells the stop itself", 
     identity: "relay-0",
     ip: IP,
     fleet: { usage: { interval: 1 } },
-    relay: { lifetime: { default: 3 } },
+    relay: { lifetime: { default: 5 } },
     usage: () => store.open(),
   };
   const first = await startFleetRelay(fleet, options);
@@ -102,6 +102,6 @@ test("of an allocation that its relay cannot restore it tells the stop itself", 
   squatter.bind(relayed.port, relayed.ip);
   await once(squatter, "listening");
   const second = await startFleetRelay(fleet, options);
-  await expect.poll(() => events.at(-1), { timeout: 6_000 }).toMatchObject({ kind: "stop", reason: "lost" });
+  await expect.poll(() => events.at(-1)).toMatchObject({ kind: "stop", reason: "lost" });
   expect(second.service.allocations()).toBe(0);
 });
