@@ -1,6 +1,7 @@
 import { createRedisFleetStore, type RedisFleetStore, StoreUnavailable } from "@culvert/state";
 import { type RedisCluster, startRedisCluster } from "@culvert/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { elapsing } from "./support/shift.ts";
 import { ENTRY, recordOf, TTL, takeSlot, useEverything } from "./support/short-form.ts";
 
 let cluster: RedisCluster;
@@ -13,6 +14,8 @@ afterAll(async () => {
   await cluster?.dispose();
 });
 
+const elapsed = (prefix: string) => elapsing(prefix, () => cluster.masterOf(`{${prefix}}`));
+
 /** Knows one node at first. */
 async function connect(prefix: string): Promise<RedisFleetStore> {
   const [first] = cluster.nodes;
@@ -20,33 +23,33 @@ async function connect(prefix: string): Promise<RedisFleetStore> {
     server: { kind: "cluster", nodes: [{ host: "127.0.0.1", port: first?.port ?? 0 }] },
     database: 0,
     prefix,
-    commandTimeoutMs: 1000,
+    commandTimeoutMs: 5000,
   });
   stores.push(store);
-  expect(await store.untilUp(10_000)).toBe(true);
+  expect(await store.untilUp(30_000)).toBe(true);
   return store;
 }
 
 test.each(["a", "culvert", "x9", "prod.eu-1"])(
   "the store works in a cluster, whichever node has {%s}",
   async (prefix) => {
-    await useEverything(await connect(prefix));
+    await useEverything(await connect(prefix), elapsed(prefix));
   },
 );
 
 test("goes on with the replica when the node that has the keys dies", async () => {
   const store = await connect("failover");
-  const lease = await takeSlot(store, 4 * TTL);
-  const before = await store.renew(ENTRY, [lease], 4 * TTL);
+  const lease = await takeSlot(store, elapsed("failover"));
+  const before = await store.renew(ENTRY, [lease], TTL);
   await store.admit(recordOf(1, before.now), lease.epoch, {});
   const told: boolean[] = [];
   store.onHealthChange(({ up }) => told.push(up));
 
   const dying = cluster.failOver("{failover}");
-  const renew = () => store.renew(ENTRY, [lease], 4 * TTL);
-  await vi.waitFor(() => expect(renew()).rejects.toThrow(StoreUnavailable), { timeout: 15_000, interval: 20 });
+  const renew = () => store.renew(ENTRY, [lease], TTL);
+  await vi.waitFor(() => expect(renew()).rejects.toThrow(StoreUnavailable), { timeout: 45_000, interval: 20 });
   await dying;
-  const after = await vi.waitFor(renew, { timeout: 20_000, interval: 50 });
+  const after = await vi.waitFor(renew, { timeout: 45_000, interval: 50 });
   expect(told.slice(0, 2)).toEqual([false, true]);
   expect(after.generation).not.toBe(before.generation);
   expect(after.lost).toEqual([]);

@@ -2,7 +2,7 @@ import { createRedisFleetStore, type FleetStore } from "@culvert/state";
 import { describeFleetStoreContract } from "@culvert/state/contract";
 import { type RedisServer, startRedis, type TcpSwitch, tcpSwitch } from "@culvert/testkit";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { shiftTime } from "./support/shift.ts";
 
 let server: RedisServer;
@@ -26,10 +26,10 @@ describeFleetStoreContract("Redis", async () => {
         server: { kind: "standalone", host: "127.0.0.1", port: link.port },
         database: 0,
         prefix: "culvert",
-        commandTimeoutMs: 2000,
+        commandTimeoutMs: 10_000,
       });
       links.set(store, link);
-      await store.untilUp(5000);
+      expect(await store.untilUp(15_000)).toBe(true);
       return store;
     },
     async setConnected(store, connected) {

@@ -7,7 +7,8 @@ import {
   testCertificate,
 } from "@culvert/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { ENTRY, recordOf, TTL, takeSlot, useEverything } from "./support/short-form.ts";
+import { elapsing } from "./support/shift.ts";
+import { type Elapse, ENTRY, recordOf, TTL, takeSlot, useEverything } from "./support/short-form.ts";
 
 /** What docs/adr/0009-fleet-state.md tells operators to allow, for two prefixes. */
 const RIGHTS = "~{culvert}* ~{failover}* -@all +@read +@write +@scripting +@connection -@dangerous +info +time";
@@ -28,7 +29,7 @@ const common = (): Omit<RedisOptions, "server"> => ({
   password: "sesame",
   tls: { ca: certificate.cert },
   prefix: "culvert",
-  commandTimeoutMs: 1000,
+  commandTimeoutMs: 5000,
 });
 
 function connect(options: RedisOptions): RedisFleetStore {
@@ -37,14 +38,13 @@ function connect(options: RedisOptions): RedisFleetStore {
 }
 
 /** The owner of a slot goes on after a failover, with what it wrote before. */
-async function survives(own: RedisFleetStore, failOver: () => Promise<void>): Promise<void> {
-  const ttl = 4 * TTL;
-  const lease = await takeSlot(own, ttl);
-  const before = await own.renew(ENTRY, [lease], ttl);
+async function survives(own: RedisFleetStore, elapse: Elapse, failOver: () => Promise<void>): Promise<void> {
+  const lease = await takeSlot(own, elapse);
+  const before = await own.renew(ENTRY, [lease], TTL);
   const record = recordOf(1, before.now);
   expect(await own.admit(record, lease.epoch, {})).toEqual({ kind: "granted" });
   await failOver();
-  const after = await vi.waitFor(() => own.renew(ENTRY, [lease], ttl), { timeout: 20_000, interval: 50 });
+  const after = await vi.waitFor(() => own.renew(ENTRY, [lease], TTL), { timeout: 45_000, interval: 50 });
   expect(after.generation).not.toBe(before.generation);
   expect(after.lost).toEqual([]);
   expect(await own.write([{ kind: "put", record, epoch: lease.epoch }])).toEqual(["written"]);
@@ -72,8 +72,8 @@ describe("Sentinels over TLS, with users", () => {
 
   test("the store works as users that may do no more than it needs", async () => {
     const own = connect(options());
-    expect(await own.untilUp(10_000)).toBe(true);
-    await useEverything(own);
+    expect(await own.untilUp(30_000)).toBe(true);
+    await useEverything(own, elapsing("culvert", group.masterNow));
   });
 
   test.each([
@@ -88,8 +88,8 @@ describe("Sentinels over TLS, with users", () => {
 
   test("a failover over TLS", async () => {
     const own = connect(options({ prefix: "failover" }));
-    expect(await own.untilUp(10_000)).toBe(true);
-    await survives(own, () => group.failOver());
+    expect(await own.untilUp(30_000)).toBe(true);
+    await survives(own, elapsing("failover", group.masterNow), () => group.failOver());
   }, 60_000);
 });
 
@@ -99,6 +99,8 @@ describe("a Cluster over TLS, with users", () => {
     cluster = await startRedisCluster({ tls: certificate, users: [`culvert on >sesame ${CLUSTER_RIGHTS}`] });
   }, 60_000);
   afterAll(() => cluster?.dispose());
+
+  const masterOf = (prefix: string) => () => cluster.masterOf(`{${prefix}}`);
 
   /** Knows one node at first. */
   const options = (change: Partial<RedisOptions> = {}): RedisOptions => {
@@ -112,8 +114,8 @@ describe("a Cluster over TLS, with users", () => {
 
   test("the store works as a user that may do no more than it needs", async () => {
     const own = connect(options());
-    expect(await own.untilUp(10_000)).toBe(true);
-    await useEverything(own);
+    expect(await own.untilUp(30_000)).toBe(true);
+    await useEverything(own, elapsing("culvert", masterOf("culvert")));
   });
 
   test.each([
@@ -128,7 +130,7 @@ describe("a Cluster over TLS, with users", () => {
 
   test("a failover over TLS", async () => {
     const own = connect(options({ prefix: "failover" }));
-    expect(await own.untilUp(10_000)).toBe(true);
-    await survives(own, () => cluster.failOver("{failover}"));
+    expect(await own.untilUp(30_000)).toBe(true);
+    await survives(own, elapsing("failover", masterOf("failover")), () => cluster.failOver("{failover}"));
   }, 60_000);
 });

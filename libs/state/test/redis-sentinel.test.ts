@@ -1,7 +1,8 @@
 import { createRedisFleetStore, type RedisFleetStore } from "@culvert/state";
 import { type RedisSentinel, startRedisSentinel } from "@culvert/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { ENTRY, recordOf, SLOT, TTL, takeSlot, useEverything } from "./support/short-form.ts";
+import { elapsing } from "./support/shift.ts";
+import { ENTRY, liveOneLease, recordOf, SLOT, TTL, takeSlot, useEverything } from "./support/short-form.ts";
 
 let group: RedisSentinel;
 const stores: RedisFleetStore[] = [];
@@ -19,49 +20,45 @@ async function connect(prefix: string): Promise<RedisFleetStore> {
     server: { kind: "sentinel", sentinels, master: group.master },
     database: 0,
     prefix,
-    commandTimeoutMs: 1000,
+    commandTimeoutMs: 5000,
   });
   stores.push(store);
-  expect(await store.untilUp(10_000)).toBe(true);
+  expect(await store.untilUp(30_000)).toBe(true);
   return store;
 }
 
+const elapsed = (prefix: string) => elapsing(prefix, () => group.masterNow());
+
 test("the store works through Sentinels", async () => {
-  await useEverything(await connect("short"));
+  await useEverything(await connect("short"), elapsed("short"));
 });
 
 test("after a real failover the owner keeps its slot, another waits, and all is published again", async () => {
-  const ttl = 4 * TTL;
   const store = await connect("failover");
   const other = await connect("failover");
-  const lease = await takeSlot(store, ttl);
-  const before = await store.renew(ENTRY, [lease], ttl);
+  const lease = await takeSlot(store, elapsed("failover"));
+  const before = await store.renew(ENTRY, [lease], TTL);
   const record = recordOf(1, before.now);
   await store.admit(record, lease.epoch, {});
 
   const told: boolean[] = [];
   store.onHealthChange(({ up }) => told.push(up));
   await group.failOver();
-  const renewed = await vi.waitFor(() => store.renew(ENTRY, [lease], ttl), { timeout: 15_000, interval: 50 });
+  const renewed = await vi.waitFor(() => store.renew(ENTRY, [lease], TTL), { timeout: 45_000, interval: 50 });
   expect(told.slice(0, 2)).toEqual([false, true]);
   expect(renewed.generation).not.toBe(before.generation);
   expect(renewed.lost).toEqual([]);
-  await other.untilUp(10_000);
+  await other.untilUp(30_000);
 
-  // The owner falls silent here: its lease is over, and still nobody has the slot before the new master is trusted.
+  // The owner falls silent here: nobody has the slot before its lease is over and the new master is trusted.
   const claim = { slot: SLOT, identity: "relay-1", instance: "b0", host: "host-1" };
-  const refused = await other.acquire(claim, "expired", ttl);
+  const refused = await other.acquire(claim, "expired", TTL);
   expect(refused.ok).toBe(false);
   const results = await store.write([{ kind: "put", record, epoch: lease.epoch }]);
   expect(results).toEqual(["written"]);
-  const taken = await vi.waitFor(
-    async () => {
-      const result = await other.acquire(claim, "expired", ttl);
-      if (!result.ok) throw new Error(`not given for ${result.expiresInMs} ms`);
-      return result;
-    },
-    { timeout: 15_000, interval: 50 },
-  );
+  await liveOneLease(other, elapsed("failover"), { ...ENTRY, identity: "witness", instance: "w" });
+  const taken = await other.acquire(claim, "expired", TTL);
+  if (!taken.ok) throw new Error(`not given for ${taken.expiresInMs} ms`);
   expect(taken.lease.epoch).toBeGreaterThan(lease.epoch);
   expect(await store.write([{ kind: "put", record, epoch: lease.epoch }])).toEqual(["stale"]);
 }, 60_000);
@@ -73,10 +70,10 @@ test("a master that the Sentinels have given up is left, though it still answers
     server: { kind: "sentinel", sentinels, master: own.master },
     database: 0,
     prefix: "isolated",
-    commandTimeoutMs: 1000,
+    commandTimeoutMs: 5000,
   });
   try {
-    expect(await store.untilUp(10_000)).toBe(true);
+    expect(await store.untilUp(30_000)).toBe(true);
     const [old, next] = own.servers;
     const before = await store.renew(ENTRY, [], TTL);
     // The Sentinels and the replica do not get in any more; the store's connection stays.
@@ -93,7 +90,7 @@ test("a master that the Sentinels have given up is left, though it still answers
         expect(await next.command("exists", "{isolated}:era")).toBe("1");
         expect(await next.command("role")).toMatch(/^master/);
       },
-      { timeout: 30_000, interval: 100 },
+      { timeout: 60_000, interval: 100 },
     );
     expect(await asAdmin("role")).toMatch(/^master/);
     const entry = await next.command("hget", "{isolated}:relay:relay-0", "i");

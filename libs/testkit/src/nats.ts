@@ -27,7 +27,7 @@ export interface NatsServer {
   dispose(): Promise<void>;
 }
 
-const START_MS = 10_000;
+const START_MS = 30_000;
 const LISTENING = /Listening for client connections on [^\n]*:(\d+)/;
 
 /** What a test that breaks off leaves behind. */
@@ -85,13 +85,14 @@ function listening(child: ChildProcess): Promise<number> {
     const timer = setTimeout(() => fail(`is not ready after ${START_MS} ms`), START_MS);
     const ended = (code: number | null, signal: NodeJS.Signals | null): void => fail(`ended (${code ?? signal})`);
     child.once("error", (error) => fail(`cannot be started (${error.message})`));
-    child.once("exit", ended);
+    // Not "exit": what it said last is still to be read then.
+    child.once("close", ended);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       if (written.length < 65_536) written += text;
       const port = Number(LISTENING.exec(written)?.[1]);
       if (!Number.isInteger(port) || !written.includes("Server is ready")) return;
       clearTimeout(timer);
-      child.off("exit", ended);
+      child.off("close", ended);
       resolve(port);
     });
   });

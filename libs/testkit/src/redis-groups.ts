@@ -4,7 +4,7 @@ import type { TestCertificate } from "./certificate.ts";
 import { accessOf, type RedisLogin, type RedisServer, startRedis } from "./redis.ts";
 
 const run = promisify(execFile);
-const WAIT_MS = 30_000;
+const WAIT_MS = 45_000;
 const LOOK_MS = 50;
 
 /** Who gets into a group of servers, and how. By default everybody, over plain TCP. */
@@ -41,6 +41,7 @@ export interface RedisSentinel {
   readonly master: string;
   /** The servers; which one is the master changes. */
   readonly servers: readonly [RedisServer, RedisServer];
+  masterNow(this: void): Promise<RedisServer>;
   /** Kills the master, and resolves once the replica is one. */
   failOver(): Promise<void>;
   dispose(): Promise<void>;
@@ -87,12 +88,15 @@ export async function startRedisSentinel(group: RedisGroupAccess = {}): Promise<
     }
     const isMaster = async (server: RedisServer): Promise<boolean> =>
       (await server.command("role").catch(() => "")).startsWith("master");
+    const masterNow = async (): Promise<RedisServer> => ((await isMaster(first)) ? first : second);
     const failOver = async (): Promise<void> => {
-      const [old, next] = (await isMaster(first)) ? [first, second] : [second, first];
+      const old = await masterNow();
+      const next = old === first ? second : first;
       await old.stop();
       await until(() => isMaster(next));
     };
-    return { sentinels: sentinels.map(({ address }) => address), master, servers: [first, second], failOver, dispose };
+    const addresses = sentinels.map(({ address }) => address);
+    return { sentinels: addresses, master, servers: [first, second], masterNow, failOver, dispose };
   } catch (error) {
     await dispose();
     throw error;

@@ -44,7 +44,7 @@ export interface RedisServer {
   dispose(): Promise<void>;
 }
 
-const START_MS = 10_000;
+const START_MS = 30_000;
 const PORT_ATTEMPTS = 5;
 const READY = /Ready to accept connections|Sentinel ID is/;
 const run = promisify(execFile);
@@ -161,13 +161,14 @@ function ready(child: ChildProcess): Promise<void> {
     const timer = setTimeout(() => fail(`is not ready after ${START_MS} ms`), START_MS);
     const ended = (code: number | null, signal: NodeJS.Signals | null): void => fail(`ended (${code ?? signal})`);
     child.once("error", (error) => fail(`cannot be started (${error.message})`));
-    child.once("exit", ended);
+    // Not "exit": what it said last is still to be read then.
+    child.once("close", ended);
     // It goes on to write, and is read, when it is ready; others wait for its end then.
     const read = (text: string): void => {
       if (written.length < 65_536) written += text;
       if (!READY.test(written)) return;
       clearTimeout(timer);
-      child.off("exit", ended);
+      child.off("close", ended);
       resolve();
     };
     child.stdout?.setEncoding("utf8").on("data", read);

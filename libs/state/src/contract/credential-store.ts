@@ -2,6 +2,9 @@ import type { KeyUpdate, Revocation } from "@culvert/credentials";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ApiToken, CredentialStore, StoredKey, Tenant } from "../credential-store.ts";
 
+/** For `vi.waitFor`: the test's own time limit is to be the one that counts. */
+const SOON = { timeout: 30_000, interval: 5 };
+
 /** One place of storage under test. */
 export interface CredentialStoreFixture {
   /** A store of its own on the same storage: what another process would hold. */
@@ -71,7 +74,7 @@ export function describeCredentialStoreContract(name: string, create: () => Prom
       return updates;
     };
     const told = (updates: readonly KeyUpdate[], count: number): Promise<void> =>
-      vi.waitFor(() => expect(updates.length).toBeGreaterThanOrEqual(count), { timeout: 5_000, interval: 5 });
+      vi.waitFor(() => expect(updates.length).toBeGreaterThanOrEqual(count), SOON);
 
     describe("tenants", () => {
       it("are created once and read by every process", async () => {
@@ -340,7 +343,7 @@ export function describeCredentialStoreContract(name: string, create: () => Prom
           });
           expect(new Set(kids).size).toBe(20);
           expect(kids).toHaveLength(20);
-        });
+        }, SOON);
       });
 
       it("tells nothing after it was closed", async () => {

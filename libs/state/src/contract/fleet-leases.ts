@@ -14,8 +14,8 @@ export function describeLeases(world: () => FleetStoreWorld): void {
       const refused = await other.acquire(stranger, "expired", TTL);
       const holder = { identity: "relay-0", instance: "a0", host: "host-0", epoch: taken.ok && taken.lease.epoch };
       expect(refused).toEqual({ ok: false, holder, expiresInMs: expect.any(Number) });
-      if (!refused.ok) expect(refused.expiresInMs).toBeGreaterThan(0);
-      expect(refused).toHaveProperty("expiresInMs", expect.closeTo(TTL, -4));
+      expect(refused.ok || refused.expiresInMs).toBeGreaterThan((2 * TTL) / 3);
+      expect(refused.ok || refused.expiresInMs).toBeLessThanOrEqual(TTL);
     });
 
     it("are given to one of many who ask at once", async () => {
@@ -44,18 +44,18 @@ export function describeLeases(world: () => FleetStoreWorld): void {
       const { store, other, live } = world();
       await take(store);
       expect(await other.acquire(elsewhere, "same-identity", TTL)).toMatchObject({ ok: false });
-      await live(TTL - 1000);
+      await live((2 * TTL) / 3);
       expect(await other.acquire(elsewhere, "same-identity", TTL)).toMatchObject({ ok: false });
-      await live(1000);
+      await live(TTL / 3);
       expect(await other.acquire(elsewhere, "same-identity", TTL)).toMatchObject({ ok: true });
     });
 
     it("(c) go to another identity once the lease has expired", async () => {
       const { store, other, live } = world();
       await take(store);
-      await live(TTL - 1000);
+      await live((2 * TTL) / 3);
       expect(await other.acquire(stranger, "expired", TTL)).toMatchObject({ ok: false });
-      await live(1000);
+      await live(TTL / 3);
       expect(await other.acquire(stranger, "expired", TTL)).toMatchObject({ ok: true, previous: { instance: "a0" } });
     });
 
@@ -210,9 +210,9 @@ export function describeLeases(world: () => FleetStoreWorld): void {
       await flush();
       expect(await other.acquire(stranger, "expired", TTL)).toEqual({ ok: false, expiresInMs: expect.any(Number) });
       expect(await other.acquire(elsewhere, "same-identity", TTL)).toMatchObject({ ok: false });
-      await live(TTL - 1000);
+      await live((2 * TTL) / 3);
       expect(await other.acquire(stranger, "expired", TTL)).toMatchObject({ ok: false });
-      await live(1000);
+      await live(TTL / 3);
       expect(await other.acquire(stranger, "expired", TTL)).toMatchObject({ ok: true });
     });
 
@@ -248,7 +248,7 @@ export function describeLeases(world: () => FleetStoreWorld): void {
     it("does not keep leases longer when the clock was set back", async () => {
       const { store, other, elapse, live } = world();
       const lease = await take(store);
-      await elapse(-300_000);
+      await elapse(-30 * TTL);
       const refused = await other.acquire(stranger, "expired", TTL);
       expect(refused.ok || refused.expiresInMs).toBeLessThanOrEqual(TTL);
       await live(TTL);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Lease } from "../fleet/port.ts";
-import { expiringAt, idOf, OTHER_SLOT, recordOf, SLOT, TTL, take } from "./fleet-samples.ts";
+import { entryOf, expiringAt, idOf, OTHER_SLOT, recordOf, SLOT, TTL, take } from "./fleet-samples.ts";
 import type { FleetStoreWorld } from "./fleet-store.ts";
 
 const user = { kind: "refused", quota: "user" };
@@ -76,21 +76,22 @@ export function describeQuotas(world: () => FleetStoreWorld): void {
     it("get back what expired, by themselves", async () => {
       const { store, live } = world();
       const limits = { perUser: 1, perTenant: 1 };
-      await store.admit(expiringAt(recordOf(1, now), now + 3_000), lease.epoch, limits);
+      await store.admit(expiringAt(recordOf(1, now), now + TTL / 3), lease.epoch, limits);
       expect(await store.admit(recordOf(2, now), lease.epoch, limits)).toEqual(user);
-      await live(3_100);
+      await live(TTL / 3);
       expect(await store.admit(recordOf(2, now), lease.epoch, limits)).toEqual({ kind: "granted" });
     });
 
     it("count until an expiry that was moved", async () => {
       const { store, live } = world();
       const limits = { perUser: 1 };
-      const record = expiringAt(recordOf(1, now), now + 3_000);
+      const record = expiringAt(recordOf(1, now), now + TTL / 3);
       await store.admit(record, lease.epoch, limits);
-      await store.write([{ kind: "put", record: expiringAt(record, now + 6_000), epoch: lease.epoch }]);
-      await live(3_100);
+      await store.write([{ kind: "put", record: expiringAt(record, now + TTL), epoch: lease.epoch }]);
+      await live(TTL / 3);
       expect(await store.admit(recordOf(2, now), lease.epoch, limits)).toEqual(user);
-      await live(3_000);
+      await store.renew(entryOf(), [lease], TTL);
+      await live((2 * TTL) / 3);
       expect(await store.admit(recordOf(2, now), lease.epoch, limits)).toEqual({ kind: "granted" });
     });
 

@@ -1,7 +1,10 @@
 import type { AllocationRecord, FleetStore, FleetTime, Lease, LeaseClaim, RelayEntry } from "../fleet/port.ts";
 
-/** How long the leases of the contract hold, in milliseconds. */
-export const TTL = 9_000;
+/**
+ * How long the leases of the contract hold, in milliseconds. A third of it is what may pass meanwhile at a storage that has a
+ * clock of its own: more than a test may take.
+ */
+export const TTL = 180_000;
 
 export const SLOT = "203.0.113.7/49152-49663";
 export const OTHER_SLOT = "203.0.113.7/49664-50175";

@@ -1,3 +1,4 @@
+import type { RedisServer } from "@culvert/testkit";
 import type { Redis } from "ioredis";
 
 const SHIFT = `
@@ -16,6 +17,7 @@ for _, key in ipairs(redis.call('KEYS', p .. ':*')) do
   local left = redis.call('PTTL', key)
   if left > 0 then redis.call('PEXPIRE', key, left - by) end
 end
+return 'shifted'
 `;
 
 /**
@@ -24,4 +26,15 @@ end
  */
 export async function shiftTime(redis: Redis, prefix: string, ms: number): Promise<void> {
   await redis.eval(SHIFT, 1, `{${prefix}}`, Math.round(ms));
+}
+
+/** The same at the server that has the keys now, whatever it takes to get in there. */
+export function elapsing(
+  prefix: string,
+  server: () => RedisServer | Promise<RedisServer>,
+): (ms: number) => Promise<void> {
+  return async (ms) => {
+    const answer = await (await server()).command("eval", SHIFT, "1", `{${prefix}}`, String(Math.round(ms)));
+    if (answer !== "shifted") throw new Error(`time did not pass: ${answer}`);
+  };
 }
