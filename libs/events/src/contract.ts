@@ -201,7 +201,7 @@ export function describeEventBusContract(name: string, create: () => Promise<Eve
 
     it("answers a request", async () => {
       await b.subscribe("ask.*", (message) => message.respond?.(bytes(`${text(message)}!`), { kind: "answer" }));
-      const answer = await a.request("ask.me", bytes("what"), { headers: { q: "1" } });
+      const answer = await a.request("ask.me", bytes("what"), { headers: { q: "1" }, timeoutMs: 60_000 });
       expect(text(answer)).toBe("what!");
       expect(answer.headers.kind).toBe("answer");
     });
