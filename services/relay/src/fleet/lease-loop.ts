@@ -53,6 +53,7 @@ export class LeaseLoop {
   readonly #timer: Timer;
   readonly #unwatch: () => void;
   readonly #releasing = new Set<Promise<void>>();
+  #started = false;
   #running = false;
   #stopped = false;
 
@@ -69,7 +70,9 @@ export class LeaseLoop {
     );
   }
 
+  /** Begins, once the clock is set to fleet time. Nothing that comes before says anything. */
   start(reach: Reach): void {
+    this.#started = true;
     this.#input((keeper, now) => keeper.start(reach, now));
   }
 
@@ -121,7 +124,7 @@ export class LeaseLoop {
   }
 
   #input(handle: (keeper: SlotKeeper, now: number) => void): void {
-    if (this.#stopped) return;
+    if (!this.#started || this.#stopped) return;
     const { time } = this.#options;
     this.#keeper.setOffset(time.offset);
     handle(this.#keeper, time.clock());
