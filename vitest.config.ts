@@ -30,7 +30,7 @@ export default defineConfig({
       project(
         "unit",
         [
-          "libs/{stun,turn,credentials,fleet,rendezvous,testkit,config,runtime,telemetry}/test/**/*.test.ts",
+          "libs/{stun,turn,credentials,fleet,rendezvous,testkit,config,runtime,telemetry,tracing}/test/**/*.test.ts",
           "scripts/**/*.test.ts",
           "{bench,fuzz}/test/**/*.test.ts",
         ],

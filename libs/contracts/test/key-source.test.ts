@@ -126,7 +126,7 @@ it("asks again when the snapshot does not come in time", async () => {
   const { port } = await serve((call, count) => {
     if (count > 0) tell(call, snapshot(1n, "a"));
   });
-  const { watch, lost } = follow(port, { snapshotTimeoutMs: 30 });
+  const { watch, lost } = follow(port, { snapshotTimeoutMs: 300 });
   await watch.ready;
   expect(lost).toContain("no snapshot in time");
 });

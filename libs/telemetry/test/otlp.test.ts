@@ -86,7 +86,7 @@ async function exportOne(target: (signal: "traces" | "metrics") => OtlpTarget): 
   await Promise.all([tracing.shutdown(), metrics.shutdown()]);
 }
 
-const common = { headers: { "x-tenant": "t" }, timeoutMs: 2_000, compression: "none", tls: {} } as const;
+const common = { headers: { "x-tenant": "t" }, timeoutMs: 30_000, compression: "none", tls: {} } as const;
 
 test.each([
   ["http/protobuf", "application/x-protobuf"],

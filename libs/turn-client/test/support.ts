@@ -188,9 +188,13 @@ export const ALLOCATED: readonly EncodedAttribute[] = [
   attribute(Attr.Lifetime, 600),
 ];
 
-/** A client of `server` with the credentials of these tests. It is closed when the test ends. */
+/**
+ * A client of `server` with the credentials of these tests. It is closed when the test ends. Unless the test has timers, no
+ * time passes for it: it retransmits nothing, however slow the machine is.
+ */
 export async function connect(server: ScriptedServer, options: Partial<ConnectOptions> = {}): Promise<TurnClient> {
-  const client = await connectTurn({ uri: server.uri, username: USERNAME, password: PASSWORD, ...options });
+  const timers = new ManualTimers();
+  const client = await connectTurn({ uri: server.uri, username: USERNAME, password: PASSWORD, timers, ...options });
   cleanups.push(() => client.close({ release: false }));
   return client;
 }
