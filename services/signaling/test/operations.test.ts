@@ -74,7 +74,7 @@ describe("operations", () => {
     await (await alice.resume(info.url)).next("hello");
     const value = (name: string, ...labels: string[]) => metric(info, `culvert_signaling_${name}`, ...labels);
     expect(await value("sessions")).toBe(2);
-    expect(await value("connections")).toBe(2);
+    await expect.poll(() => value("connections")).toBe(2);
     expect(await value("replicas")).toBe(0);
     expect(await value("keys")).toBe(2);
     expect(await value("messages_total", 'direction="in"', 'type="ice.restart"')).toBe(1);
