@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fuzz } from "../src/engine.ts";
 import { Random } from "../src/random.ts";
-import { type FuzzTarget, finding } from "../src/target.ts";
+import { type FuzzTarget, finding, TIME_LIMIT } from "../src/target.ts";
 import { planted } from "./planted.ts";
 
 const corpus = [new Uint8Array(8)];
@@ -67,6 +67,19 @@ describe("a finding", () => {
     });
     expect(finding(throwing("text"), new Uint8Array())).toBe("text");
     expect(finding(throwing(undefined), new Uint8Array())).toBeInstanceOf(Error);
+  });
+
+  it("is that an input takes the processor too long, not that others had it meanwhile", () => {
+    const spinning = (): void => {
+      const before = process.cpuUsage();
+      // Asking takes the system's time rather than this one's: it is asked seldom.
+      while (process.cpuUsage(before).user < 1.1 * TIME_LIMIT * 1000) for (let turn = 0; turn < 1e6; turn++);
+    };
+    const waiting = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1.1 * TIME_LIMIT);
+    expect(finding({ ...planted, run: spinning }, new Uint8Array())).toMatchObject({
+      message: expect.stringMatching(/^took \d+ ms$/),
+    });
+    expect(finding({ ...planted, run: waiting }, new Uint8Array())).toBeUndefined();
   });
 
   it("is nothing for an input that the target stands", () => {
