@@ -7,7 +7,8 @@ import { createSignalingService } from "@culvert/signaling-service";
 import { createStunService } from "@culvert/stun-service";
 import { createLogger, createMetrics, createTracing, type Logger } from "@culvert/telemetry";
 import type { StandaloneConfig } from "./config.ts";
-import type { IceServer, Ready } from "./ready.ts";
+import { type Access, issueFirst } from "./first-request.ts";
+import type { Ready } from "./ready.ts";
 import { type PlatformUris, publicHost, urisOf } from "./uris.ts";
 
 export interface PlatformOptions {
@@ -97,7 +98,7 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
           apiUrl,
           ...access,
           realm: config.relay.realm,
-          iceServers: await issue(apiUrl, access),
+          iceServers: await issueFirst(apiUrl, access),
           turn: { host, port, ...(tlsPort === undefined ? {} : { tlsPort }) },
           signalingUrl: signalingInfo.url,
           ...adminAccess(relayInfo.grpc, config.relay.grpc?.token),
@@ -123,11 +124,6 @@ export function createStandaloneService(config: StandaloneConfig, options: Platf
   };
 }
 
-interface Access {
-  readonly keyId: string;
-  readonly token: string;
-}
-
 /** The key id and the token that a first request can use. */
 function firstAccess({ credential }: StandaloneConfig): Access {
   for (const { keys, tokens } of credential.tenants) {
@@ -138,18 +134,6 @@ function firstAccess({ credential }: StandaloneConfig): Access {
   throw new ConfigError(
     "credential.tenants: must hold a tenant with a key and a token of scope credentials:issue, for the first request",
   );
-}
-
-/** Credentials by the way that an application takes, so that a platform that says it is up has issued some. */
-async function issue(apiUrl: string, { keyId, token }: Access): Promise<readonly IceServer[]> {
-  const response = await fetch(`${apiUrl}/v1/turn/keys/${keyId}/credentials/generate-ice-servers`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: "{}",
-  });
-  if (!response.ok) throw new Error(`${apiUrl} issued no credentials: ${response.status} ${await response.text()}`);
-  const body: { iceServers: readonly IceServer[] } = JSON.parse(await response.text());
-  return body.iceServers;
 }
 
 interface Bound {
