@@ -20,7 +20,7 @@ const logger = createLogger({ service: "credential", level: "silent" });
 
 /** A pod of the service on the Redis. */
 async function pod(): Promise<Running> {
-  const section = { redis: { url: redis.url, commandTimeout: 1 } };
+  const section = { redis: { url: redis.url, commandTimeout: 10 } };
   const config = loadConfig(credentialConfigSchema, { section: "credential", env: {}, overrides: section });
   const store = openStore(config, logger, createMetrics({ service: "credential" }));
   stores.push(store);
@@ -57,7 +57,7 @@ it("a key made by one pod is told to those who follow another", async () => {
   });
   await watch.ready;
   await one.call("POST", "/v1/tenants/acme/keys/acme-1/rotate", { token: ADMIN, json: { kid: "acme-2" } });
-  await vi.waitFor(() => expect(kids).toContain("acme-2"), { timeout: 5000 });
+  await expect.poll(() => kids).toContain("acme-2");
   watch.close();
 });
 
@@ -80,7 +80,7 @@ it("answers 503 while Redis is down, in the shape of each API, and goes on after
   expect(admin).toMatchObject({ status: 503, body: { error: { code: "unavailable" } } });
   expect(running.lines.join("")).not.toContain(ACME_SECRET);
   await redis.start();
-  await vi.waitFor(async () => expect((await issue(running)).status).toBe(201), { timeout: 10_000, interval: 50 });
+  await expect.poll(async () => (await issue(running)).status).toBe(201);
 });
 
 it("brings what is declared into a Redis that comes back empty", async () => {
@@ -89,8 +89,8 @@ it("brings what is declared into a Redis that comes back empty", async () => {
   const empty = await startRedis({ port: redis.port });
   const tokens = () => running.call("GET", "/v1/tenants/acme/tokens", { token: ADMIN });
   try {
-    await vi.waitFor(async () => expect(await tokens()).toMatchObject({ body: { tokens: [{}] } }), { timeout: 10_000 });
-    expect((await issue(running)).status).toBe(201);
+    await expect.poll(tokens).toMatchObject({ body: { tokens: [{}] } });
+    await expect.poll(async () => (await issue(running)).status).toBe(201);
   } finally {
     await empty.dispose();
   }

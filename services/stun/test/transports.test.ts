@@ -31,7 +31,7 @@ onEachDataPlane((startStun) => {
       const client = await connectTurn({
         uri: uri.replace("%", `${ip}:${port}`),
         tls: { rejectUnauthorized: false },
-        timeoutMs: 5_000,
+        timeoutMs: 15_000,
       });
       later(() => client.close());
       expect(await client.binding()).toEqual(client.local);
