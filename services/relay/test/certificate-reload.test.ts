@@ -39,7 +39,7 @@ test("a new certificate serves new sessions while live ones go on", async () => 
 test("the files are looked at by themselves", async () => {
   const { files, relay } = await start(0.05);
   const next = await files.replace();
-  await expect.poll(() => servedCertificate(relay), { timeout: 5_000 }).toBe(next.trim());
+  await expect.poll(() => servedCertificate(relay)).toBe(next.trim());
 });
 
 test("a file that is no certificate is logged and the old one goes on", async () => {

@@ -76,18 +76,18 @@ it("the watch goes on after its version has expired, the connection was cut, and
   api.expire();
   await expect.poll(() => api.requests.filter((line) => line === `GET ${NODE}`).length).toBeGreaterThan(1);
   api.put(NODE, annotated("9.9.9.2"));
-  await expect.poll(() => relayedIp(relay), { timeout: 5_000 }).toBe("9.9.9.2");
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.2");
 
   api.cut();
   api.put(NODE, annotated("9.9.9.3"));
-  await expect.poll(() => relayedIp(relay), { timeout: 5_000 }).toBe("9.9.9.3");
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.3");
 
   api.refusal = { status: 503, message: "apiserver is shutting down" };
   api.cut();
   await expect.poll(() => warnings(relay)).toContainEqual(expect.stringContaining("503: apiserver is shutting down"));
   api.put(NODE, annotated("9.9.9.4"));
   api.refusal = undefined;
-  await expect.poll(() => relayedIp(relay), { timeout: 10_000 }).toBe("9.9.9.4");
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.4");
 });
 
 it("a token that is replaced, as the kubelet does every hour, is used from the next request on", async () => {
@@ -96,17 +96,18 @@ it("a token that is replaced, as the kubelet does every hour, is used from the n
   api.token = "the next token";
   api.cut();
   api.put(NODE, annotated("9.9.9.2"));
-  await expect.poll(() => relayedIp(relay), { timeout: 5_000 }).toBe("9.9.9.2");
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.2");
 });
 
 it("another answer of the STUN servers counts when it was given twice in a row", async () => {
   const server = await startMappingServer("9.9.9.1");
   const relay = await startRelay({ externalAddress: { stun: { servers: [server.name], interval: 1 } } });
   server.sees = "9.9.9.2";
-  const asked = server.asked;
-  await expect.poll(() => server.asked, { timeout: 5_000 }).toBe(asked + 1);
+  server.answers = 1;
+  await expect.poll(() => server.answers).toBe(0);
   expect(await relayedIp(relay)).toBe("9.9.9.1");
-  await expect.poll(() => relayedIp(relay), { timeout: 5_000 }).toBe("9.9.9.2");
+  server.answers = 1;
+  await expect.poll(() => relayedIp(relay)).toBe("9.9.9.2");
 });
 
 it("a relay that stops leaves no request behind", async () => {

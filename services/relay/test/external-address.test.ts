@@ -140,7 +140,7 @@ describe("a relay whose external address will not do ends with one line", () => 
   it("where the node has none", async () => {
     const api = await KubeApiServer.start();
     api.put(NODE, external());
-    expect(await ends(node(api, { wait: 0.2 }))).toContain(
+    expect(await ends(node(api, { wait: 2 }))).toContain(
       "node worker-1 has neither the annotation culvert.io/external-address nor an ExternalIP (CULVERT_RELAY_EXTERNAL_ADDRESS_IPV4)",
     );
   });
@@ -160,7 +160,7 @@ describe("a relay whose external address will not do ends with one line", () => 
     const api = await KubeApiServer.start();
     for (const text of ["nonsense", "9.9.9.1,9.9.9.2", "9.9.9.1/24"]) {
       api.put(NODE, { ...external("9.9.9.3"), ...annotated(text) });
-      expect(await ends(node(api, { wait: 0.2 }))).toContain(
+      expect(await ends(node(api, { wait: 2 }))).toContain(
         `its annotation culvert.io/external-address: "${text}": must be an IP address, or one of each family with a comma`,
       );
     }
@@ -170,7 +170,7 @@ describe("a relay whose external address will not do ends with one line", () => 
     const api = await KubeApiServer.start();
     const other = await KubeApiServer.start();
     const ask = (kubernetes: object) =>
-      ends({ node: { name: "n" }, kubernetes: { ...api.section, ...kubernetes }, wait: 1 });
+      ends({ node: { name: "n" }, kubernetes: { ...api.section, ...kubernetes }, wait: 2 });
     expect(await ask({ server: "https://127.0.0.1:1" })).toContain("node n could not be read: connect ECONNREFUSED");
     expect(await ask({ caFile: other.section.caFile })).toMatch(/node n could not be read: .*(self-signed|signature)/);
     expect(await ask({ tokenFile: "/nowhere/token" })).toContain(

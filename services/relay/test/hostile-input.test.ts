@@ -39,7 +39,7 @@ test("truncated packets are dropped and counted, and the next whole one is answe
 });
 
 test("a claim of 64 KiB of ChannelData on TCP takes no memory and no other client's service", async () => {
-  const relay = await startRelay({ dataPlane: { streamFirstMessageMs: 300, streamFrameMs: 300 } });
+  const relay = await startRelay({ dataPlane: { streamFirstMessageMs: 2_000, streamFrameMs: 2_000 } });
   const socket = net.connect(portOf(relay, "tcp"), "127.0.0.1");
   later(() => socket.destroy());
   await once(socket, "connect");

@@ -46,7 +46,7 @@ function quoted(words: readonly string[]): string {
 async function callOn({ listeners }: RelayProcess) {
   const peer = await startPeer({ ip: "127.0.0.2" });
   const uri = `turn:127.0.0.1:${listeners[0]?.port}?transport=udp`;
-  const client = await connectTurn({ uri, username: "alice", password: "wonderland", timeoutMs: 5_000 });
+  const client = await connectTurn({ uri, username: "alice", password: "wonderland", timeoutMs: 30_000 });
   later(() => client.close({ release: false }));
   const data = inbox(client);
   await client.allocate();
@@ -66,7 +66,7 @@ const status = async ({ ops }: RelayProcess, probe: "live" | "ready"): Promise<n
   (await fetch(`${ops}/healthz/${probe}`)).status;
 
 async function allocateAt(uri: string): Promise<string> {
-  const client = await connectTurn({ uri, username: "alice", password: "wonderland", timeoutMs: 5_000 });
+  const client = await connectTurn({ uri, username: "alice", password: "wonderland", timeoutMs: 30_000 });
   later(() => client.close({ release: false }));
   return client.allocate().then(
     () => "ok",

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { later } from "./harness.ts";
+import { PROCESS_TEST_MS, RELAY_COMMAND, runRelay } from "./relay-process.ts";
 
-const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+vi.setConfig({ testTimeout: PROCESS_TEST_MS });
 
 const QUIET: Readonly<Record<string, string>> = {
   CULVERT_RELAY_LISTENERS: "[{transport: udp, ip: 127.0.0.1, port: 0}]",
@@ -16,9 +16,8 @@ const QUIET: Readonly<Record<string, string>> = {
 };
 
 function run(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, ["--conditions", "development", "--import", "tsx", MAIN, ...args], {
-    env: { PATH: process.env.PATH ?? "", ...env },
-  });
+  const [program, ...words] = RELAY_COMMAND;
+  const child = spawn(program, [...words, ...args], { env: { PATH: process.env.PATH ?? "", ...env } });
   const text = { out: "", err: "" };
   child.stdout.on("data", (chunk) => {
     text.out += chunk;
@@ -27,13 +26,7 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
     text.err += chunk;
   });
   later(() => child.kill("SIGKILL"));
-  return { child, text, exit: once(child, "close").then(([code]) => code) };
-}
-
-async function serving(child: ChildProcess, text: { readonly out: string }): Promise<Record<string, unknown>> {
-  const line = () => text.out.split("\n").find((one) => one.includes("relay serves"));
-  await expect.poll(() => line() ?? child.exitCode, { timeout: 15_000 }).toBeTypeOf("string");
-  return JSON.parse(line() ?? "");
+  return { text, exit: once(child, "close").then(([code]) => code) };
 }
 
 test("--print-config-schema prints the JSON schema of the section", async () => {
@@ -51,9 +44,8 @@ test("a bad value ends it with one line and 2, without the secrets", async () =>
 });
 
 test("it serves until SIGTERM, then exits with 0; an address that is taken ends another with one line and 2", async () => {
-  const first = run([], QUIET);
-  const { listeners } = await serving(first.child, first.text);
-  const second = run([], { ...QUIET, CULVERT_RELAY_LISTENERS: JSON.stringify(listeners) });
+  const first = await runRelay(QUIET);
+  const second = run([], { ...QUIET, CULVERT_RELAY_LISTENERS: JSON.stringify(first.listeners) });
   expect(await second.exit).toBe(2);
   expect(second.text.err).toMatch(/^listen udp 127\.0\.0\.1:\d+: the address is in use\n$/);
   first.child.kill("SIGTERM");

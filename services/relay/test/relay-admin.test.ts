@@ -228,6 +228,13 @@ it("answers nothing without the token, and slows down who guesses", async () => 
   const client = await relay.connect("udp");
   await client.allocate();
   const id = (await list({}, ALL)).allocations[0]?.id ?? "";
+  const answers: unknown[] = [];
+  const outcome = async (attempt: Promise<unknown>): Promise<unknown> => {
+    const error = await attempt.catch((rejected: unknown) => rejected);
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    answers.push(code);
+    return code;
+  };
   for (const credentials of [{}, { token: "wrong" }, { token: `${TOKEN}x` }]) {
     const stranger = operator(relay, credentials);
     const attempts = [
@@ -236,19 +243,15 @@ it("answers nothing without the token, and slows down who guesses", async () => 
       stranger.drain("relay-7"),
       stranger.follow().ended,
     ];
-    for (const attempt of attempts) {
-      const error = await attempt.then(
-        (value) => value,
-        (rejected: unknown) => rejected,
-      );
-      const codes = [status.UNAUTHENTICATED, status.RESOURCE_EXHAUSTED];
-      expect(codes).toContain(error instanceof Error && "code" in error ? error.code : error);
-    }
+    for (const attempt of attempts) await outcome(attempt);
   }
-  expect(await relay.metric("culvert_relay_admin_auth_failures_total")).toBe(10);
-  await expect(operator(relay, { token: "wrong" }).list({}, ALL)).rejects.toMatchObject({
-    code: status.RESOURCE_EXHAUSTED,
-  });
+  // Who is slow is forgiven a failure now and then.
+  const guesser = operator(relay, { token: "wrong" });
+  await expect.poll(() => outcome(guesser.list({}, ALL))).toBe(status.RESOURCE_EXHAUSTED);
+  const refused = answers.filter((code) => code !== status.RESOURCE_EXHAUSTED);
+  expect(refused.length).toBeGreaterThanOrEqual(10);
+  expect(new Set(refused)).toEqual(new Set([status.UNAUTHENTICATED]));
+  expect(await relay.metric("culvert_relay_admin_auth_failures_total")).toBe(refused.length);
   expect(await client.refresh()).toBeGreaterThan(0);
   expect(relay.logs.map((line) => JSON.stringify(line)).join()).not.toContain(TOKEN);
 });

@@ -8,8 +8,8 @@ export interface MappingServer {
   readonly name: string;
   /** What it tells clients from now on; undefined: nothing. */
   sees: string | undefined;
-  /** How often it was asked. */
-  asked: number;
+  /** How many more questions it answers. Default: all. */
+  answers: number;
 }
 
 /** A STUN server that sees its clients where it is told: behind a NAT that is not there. */
@@ -18,12 +18,12 @@ export async function startMappingServer(sees: string | undefined): Promise<Mapp
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
   later(() => socket.close());
-  const server = { name: `127.0.0.1:${socket.address().port}`, sees, asked: 0 };
+  const server = { name: `127.0.0.1:${socket.address().port}`, sees, answers: Number.POSITIVE_INFINITY };
   socket.on("message", (bytes, from) => {
     const decoded = decodeMessage(bytes);
     if (!decoded.ok || decoded.message.method !== Method.Binding) return;
-    server.asked++;
-    if (server.sees === undefined) return;
+    if (server.sees === undefined || server.answers === 0) return;
+    server.answers--;
     const answer = encodeMessage({
       method: Method.Binding,
       class: MessageClass.Success,
