@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./redis.ts";
 
 export interface NatsServerOptions {
   /** Whether it has JetStream, on files of its own. Default: false. */
@@ -28,6 +29,7 @@ export interface NatsServer {
 }
 
 const START_MS = 30_000;
+const PORT_ATTEMPTS = 5;
 const LISTENING = /Listening for client connections on [^\n]*:(\d+)/;
 
 /** What a test that breaks off leaves behind. */
@@ -42,7 +44,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   const fixed = ["--addr", "127.0.0.1", ...(options.args ?? [])];
   if (options.jetStream === true) fixed.push("--jetstream", "--store_dir", folder);
   let child: ChildProcess | undefined;
-  let port = options.port ?? -1;
+  let port = options.port ?? 0;
 
   const start = async (): Promise<void> => {
     child = spawn("nats-server", [...fixed, "--port", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
@@ -64,11 +66,19 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     rmSync(folder, { recursive: true, force: true });
   };
 
-  try {
-    await start();
-  } catch (error) {
-    await dispose();
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    if (options.port === undefined) port = await freePort();
+    try {
+      await start();
+      break;
+    } catch (error) {
+      await stop();
+      // Another process may have taken it meanwhile.
+      const taken = String(error).includes("address already in use");
+      if (taken && options.port === undefined && attempt < PORT_ATTEMPTS) continue;
+      await dispose();
+      throw error;
+    }
   }
   return { port, server: `127.0.0.1:${port}`, stop, start, signal: (signal) => void child?.kill(signal), dispose };
 }

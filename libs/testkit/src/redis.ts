@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -45,6 +46,7 @@ export interface RedisServer {
 }
 
 const START_MS = 30_000;
+const FREE_PORTS = { min: 10_240, max: 20_000 };
 const PORT_ATTEMPTS = 5;
 const READY = /Ready to accept connections|Sentinel ID is/;
 const run = promisify(execFile);
@@ -137,17 +139,23 @@ function wordsOf({ args = [], config, tls }: RedisServerOptions, folder: string,
   return [...words, ...args];
 }
 
-/** A port of 127.0.0.1 that nothing has just now, and that is low enough to have a cluster's second port beside it. */
+/**
+ * A port of 127.0.0.1 that nothing has just now. It is below those that the kernel gives to whoever asks for any, so that it is
+ * still free when a server that ended starts again; and it has a cluster's second port beside it.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const server = createServer();
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(0, "127.0.0.1", resolve);
-    });
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (typeof address === "object" && address !== null && address.port < 55_000) return address.port;
+    const port = randomInt(FREE_PORTS.min, FREE_PORTS.max);
+    if (await isFree(port)) return port;
   }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 function ready(child: ChildProcess): Promise<void> {
