@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type ClientCredentials, grpcKeySource } from "@culvert/contracts";
 import { type KeyChange, KeyRing, type KeySnapshot, type KeyWatch } from "@culvert/credentials";
 import { createMemoryCredentialStore } from "@culvert/state";
-import { nodeCrypto } from "@culvert/testkit";
+import { freePort, nodeCrypto } from "@culvert/testkit";
 import selfsigned from "selfsigned";
 import { afterEach, expect, it } from "vitest";
 import { ACME_SECRET, ADMIN, APP, type Running, startService, textAt } from "./service.ts";
@@ -120,8 +120,8 @@ it("takes no more watchers than configured", async () => {
 
 it("is followed again after the service was away; what was known stays in force meanwhile", async () => {
   const store = createMemoryCredentialStore();
-  const first = await startService({}, { store });
-  const port = first.info.grpc?.port;
+  const port = await freePort();
+  const first = await startService({ grpc: { port } }, { store });
   const { watch, ring, snapshots } = follow(port);
   await watch.ready;
   const username = await issue(first);

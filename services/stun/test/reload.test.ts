@@ -1,6 +1,6 @@
 import { loadConfig } from "@culvert/config";
 import { stunConfigSchema } from "@culvert/stun-service";
-import { mountVolume, testCertificate } from "@culvert/testkit";
+import { freePort, mountVolume, testCertificate } from "@culvert/testkit";
 import { expect, test } from "vitest";
 import { later, onEachDataPlane } from "./harness.ts";
 
@@ -49,7 +49,7 @@ onEachDataPlane((startStun) => {
     const tls = { cert: own.file("tls.crt"), key: own.file("tls.key") };
     const helper = await start({
       alternate: { port: 0 },
-      partner: { token: OLD, listen: { ip: "127.0.0.1", port: 0, tls } },
+      partner: { token: OLD, listen: { ip: "127.0.0.1", port: await freePort(), tls } },
     });
     const target = `localhost:${helper.info.partner?.port}`;
     const asker = await start({
