@@ -27,7 +27,8 @@ export function watchSentinels(
   onSwitch: (address: string) => void,
 ): () => void {
   const clients = sentinels.map((options) => {
-    const client = new Redis({ ...options, enableReadyCheck: false, maxRetriesPerRequest: null });
+    // It would subscribe again by itself, and nobody could take what becomes of that when it is closed meanwhile.
+    const client = new Redis({ ...options, enableReadyCheck: false, autoResubscribe: false });
     // One that cannot be reached says nothing; the connection to the master shows whether that matters.
     client.on("error", () => {});
     client.on("message", (_, message) => {
@@ -35,7 +36,9 @@ export function watchSentinels(
       const [name, , , host, port] = message.split(" ");
       if (name === master) onSwitch(`${host}:${port}`);
     });
-    client.subscribe("+switch-master").catch(() => {});
+    client.on("ready", () => {
+      client.subscribe("+switch-master").catch(() => {});
+    });
     return client;
   });
   return () => {
