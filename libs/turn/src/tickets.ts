@@ -27,9 +27,11 @@ const MAX_BYTES = IV_BYTES + FIXED_BYTES + MAX_SLOT_BYTES + MAC_BYTES;
 const ENCRYPTION = utf8Encode("culvert mobility ticket encryption");
 const AUTHENTICATION = utf8Encode("culvert mobility ticket authentication");
 
-/** A new name for an allocation: 96 random bits as 16 characters of base64url. */
+/** A new name for an allocation: 96 random bits as 16 characters of base64url, the first of which is no "-". */
 export function newRecord(random: RandomSource): string {
-  return encodeBase64Url(random.bytes(RECORD_BYTES));
+  const name = encodeBase64Url(random.bytes(RECORD_BYTES));
+  // Operators give names to commands, which would take it for an option.
+  return name.startsWith("-") ? `e${name.slice(1)}` : name;
 }
 
 export function isRecord(text: string): boolean {
