@@ -75,15 +75,18 @@ function equal(name: string, seen: number, wanted: number): Check {
   return { name, seen, wanted, ok: seen === wanted };
 }
 
-/** Memory once the load is gone and garbage is collected, before and after: it may not have grown by more than this. */
+/**
+ * Memory once the load is gone and garbage is collected, before and after: it may not have grown by more than this. What is resident has some
+ * megabytes of play, which do not come with the number of allocations: holes in the heaps of the C library, seen to be 3 to 10 MB.
+ */
 const MAX_HEAP_GROWTH = 2 << 20;
-const MAX_RESIDENT_GROWTH = 0.05;
+const MAX_RESIDENT_GROWTH = 12 << 20;
 
 function memory(before: Reading, after: Reading): readonly Check[] {
   const heap = (reading: Reading): number => reading.metrics.sum("process_heap_bytes");
   return [
     atMost("JavaScript heap, bytes (at most)", heap(after), heap(before) + MAX_HEAP_GROWTH),
-    atMost("resident memory, bytes (at most)", after.resident, Math.round(before.resident * (1 + MAX_RESIDENT_GROWTH))),
+    atMost("resident memory, bytes (at most)", after.resident, before.resident + MAX_RESIDENT_GROWTH),
   ];
 }
 
