@@ -68,10 +68,11 @@ function runCargo(): Tally {
 
 useRunFolder();
 const filters = process.argv.slice(2);
-const vitest = runVitest(filters);
+// The Rust tests first: what vitest says of errors outside of the tests stands at the end then.
 const cargo = filters.length === 0 ? runCargo() : { passed: 0, failed: 0, failures: [] };
+const vitest = runVitest(filters);
 const passed = vitest.passed + cargo.passed;
 const failed = vitest.failed + cargo.failed;
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
-for (const failure of [...vitest.failures, ...cargo.failures]) console.log(failure);
+for (const failure of [...cargo.failures, ...vitest.failures]) console.log(failure);
 console.log(`${passed} passed, ${failed} failed`);
