@@ -51,6 +51,7 @@ chaos: ## Break a fleet on purpose: each fault's figures against their limits (O
 	@scripts/prepare chaos
 	@scripts/build-native
 	@scripts/compile
+	@cargo build --release --locked --quiet -p loadgen
 	@exec $(TSX) e2e/chaos/run.ts $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: chart-test

@@ -37,6 +37,8 @@ pub enum Command {
     Forward(ForwardArgs),
     /// Set allocations up, send through them and release them, over and over
     Churn(ChurnArgs),
+    /// Allocate for many clients that all come at the same moment, and release
+    Rush(RushArgs),
     /// Run a command in a network namespace of its own, in which the generator's sends cost it less
     Apart(ApartArgs),
 }
@@ -189,6 +191,17 @@ pub struct AllocateArgs {
     pub rate: Option<f64>,
     /// Seconds after which the measurement fails
     #[arg(long, default_value_t = 60.0)]
+    pub limit: f64,
+}
+
+#[derive(Args)]
+pub struct RushArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[arg(long, default_value_t = 10_000)]
+    pub count: usize,
+    /// Seconds after which a client gives up
+    #[arg(long, default_value_t = 30.0)]
     pub limit: f64,
 }
 

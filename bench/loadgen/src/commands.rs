@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{
-    AllocateArgs, CallArgs, ChurnArgs, Command, Direction, Load, Mode, PATIENCE, RateArgs, RestoreArgs, SETUP_WINDOW,
-    SearchArgs, SelfArgs, Sending, Target, Via,
+    AllocateArgs, CallArgs, ChurnArgs, Command, Direction, Load, Mode, PATIENCE, RateArgs, RestoreArgs, RushArgs,
+    SETUP_WINDOW, SearchArgs, SelfArgs, Sending, Target, Via,
 };
 use crate::call::{arrivals, timetable};
 use crate::delay;
@@ -21,6 +21,7 @@ use crate::play::play;
 use crate::process::{cpu_micros_of, pin, resident_bytes};
 use crate::raw::RawSocket;
 use crate::restore::restore;
+use crate::rush::rush;
 use crate::search::{Limits, search};
 use crate::send::{MAX_RUN, SLOT};
 use crate::session::Session;
@@ -32,6 +33,8 @@ use crate::trial::{Plan, Totals};
 const SETUP_LIMIT: Duration = Duration::from_secs(60);
 /// A server that is offered more than it can take loses requests too, and none may be given up: its state would stay.
 const CHURN_ATTEMPTS: u8 = 100;
+/// Of a rush, when its clients give all back.
+const RELEASE_WINDOW: usize = 200;
 const FIRST_PACKETS: Plan = Plan {
     rate: Some(2_000.0),
     warmup: Duration::from_millis(1),
@@ -63,6 +66,7 @@ pub fn run(command: Command) -> Outcome {
             )?)
         }
         Command::Churn(args) => run_churn(&args),
+        Command::Rush(args) => run_rush(&args),
         Command::Apart(args) => Err(namespace::run_apart(&args.command).into()),
     }
 }
@@ -198,6 +202,21 @@ fn run_churn(args: &ChurnArgs) -> Outcome {
     }
     let allocations = cycles * load.flows as u64;
     print(&json!({ "allocations": allocations, "requests": requests, "socketDrops": drops, "totals": totals }))
+}
+
+fn run_rush(args: &RushArgs) -> Outcome {
+    check_load(args.count, HEAD, 1)?;
+    let limit = seconds(args.limit)?;
+    let mut session = session(&args.target, args.count, false)?;
+    let myself = [std::process::id()];
+    let cpu: u64 = cpu_micros_of(&myself)?.iter().sum();
+    let start = Instant::now();
+    let rushed = rush(&mut session, limit);
+    let wall = start.elapsed().as_micros() as f64;
+    let spent = cpu_micros_of(&myself)?.iter().sum::<u64>() - cpu;
+    let drops = session.drops()?;
+    session.release(RELEASE_WINDOW, SETUP_LIMIT)?;
+    print(&json!({ "rushed": rushed, "busy": spent as f64 / wall, "socketDrops": drops }))
 }
 
 fn run_allocate(args: &AllocateArgs) -> Outcome {

@@ -14,6 +14,7 @@ mod process;
 mod raw;
 mod receive;
 mod restore;
+mod rush;
 mod search;
 mod send;
 mod session;

@@ -15,7 +15,7 @@ use crate::stun::Message;
 
 pub const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
 /// Of one request, as RFC 8489 section 6.2.1 has it.
-const MAX_ATTEMPTS: u8 = 7;
+pub const MAX_ATTEMPTS: u8 = 7;
 pub const BATCH: usize = 64;
 
 pub struct Session {

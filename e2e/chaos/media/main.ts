@@ -1,6 +1,5 @@
 import { Desk } from "./desk.ts";
 import type { Answers, Order, Request, Response } from "./messages.ts";
-import { Rush } from "./rush.ts";
 import { Storm } from "./storm.ts";
 
 /**
@@ -9,7 +8,6 @@ import { Storm } from "./storm.ts";
  */
 const desk = new Desk();
 const storm = new Storm();
-const rush = new Rush();
 
 async function obey(order: Order): Promise<Answers[keyof Answers]> {
   switch (order.do) {
@@ -28,11 +26,8 @@ async function obey(order: Order): Promise<Answers[keyof Answers]> {
       return { relayed: desk.relayed, servers: desk.servers };
     case "storm":
       return storm.run(order);
-    case "rush":
-      return rush.run(order);
     case "calm":
       await storm.calm();
-      await rush.calm();
       return {};
     case "close":
       await desk.close(order.release);

@@ -41,17 +41,7 @@ export type Order =
       readonly username: string;
       readonly password: string;
     }
-  /** The same, all at the same moment, each from a loopback address of its own, as clients of the internet are. */
-  | {
-      readonly do: "rush";
-      readonly clients: number;
-      /** Milliseconds, for each. */
-      readonly timeoutMs: number;
-      readonly server: string;
-      readonly username: string;
-      readonly password: string;
-    }
-  /** Gives the allocations of storms and rushes back. */
+  /** Gives the allocations of storms back. */
   | { readonly do: "calm" }
   | { readonly do: "close"; readonly release: boolean };
 
@@ -101,18 +91,6 @@ export interface StormReport {
   readonly relayed: readonly string[];
 }
 
-export interface RushReport {
-  readonly granted: number;
-  /** By their error code, or "timeout". */
-  readonly refused: Readonly<Record<string, number>>;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-  readonly retransmissions: number;
-  /** The share of one core that the clients themselves took. */
-  readonly busy: number;
-}
-
 export interface OpenReport {
   readonly relayed: readonly string[];
   readonly failures: readonly string[];
@@ -128,7 +106,6 @@ export interface Answers {
   readonly probe: ProbeReport;
   readonly relayed: { readonly relayed: readonly string[]; readonly servers: readonly string[] };
   readonly storm: StormReport;
-  readonly rush: RushReport;
   readonly calm: Record<string, never>;
   readonly close: Record<string, never>;
 }
