@@ -2,11 +2,10 @@ import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { freePort as freeTcpPort } from "@culvert/testkit";
 
 const ATTEMPTS = 200;
-/** All below those that the system gives to sockets that ask for none: a port that is free stays free until it is taken. */
-const SINGLE_START = 10_000;
-const SINGLE_END = 19_000;
+/** Below the ports that the system gives to sockets that ask for none: one that is free stays free until it is taken. */
 const RANGE_START = 24_000;
 const RANGE_END = 32_000;
 
@@ -38,7 +37,7 @@ async function tcpIsFree(port: number, ip: string): Promise<boolean> {
 
 async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const port = randomInt(SINGLE_START, SINGLE_END);
+    const port = await freeTcpPort();
     const free = ["127.0.0.1", "::1"].map(async (ip) => (await tcpIsFree(port, ip)) && (await udpIsFree(port, ip)));
     if ((await Promise.all(free)).every(Boolean)) return port;
   }

@@ -12,11 +12,12 @@ export {
   type TraceStep,
 } from "./data-plane-trace.ts";
 export { mustDecode, outcomeOf } from "./expect-message.ts";
+export { freePort } from "./free-port.ts";
 export { type MountedVolume, mountVolume } from "./mounted-volume.ts";
 export { type NatsServer, type NatsServerOptions, startNats } from "./nats.ts";
 export { type SeededRandom, seededRandom } from "./random.ts";
 export { RecordingDataPlane } from "./recording-data-plane.ts";
-export { freePort, type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
+export { type RedisServer, type RedisServerOptions, startRedis } from "./redis.ts";
 export {
   type RedisCluster,
   type RedisGroupAccess,

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "./redis.ts";
+import { onFreePort } from "./free-port.ts";
 
 export interface NatsServerOptions {
   /** Whether it has JetStream, on files of its own. Default: false. */
@@ -29,7 +29,6 @@ export interface NatsServer {
 }
 
 const START_MS = 30_000;
-const PORT_ATTEMPTS = 5;
 const LISTENING = /Listening for client connections on [^\n]*:(\d+)/;
 
 /** What a test that breaks off leaves behind. */
@@ -61,24 +60,23 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     ending.kill(signal);
     await exit;
   };
+  const startOn = async (free: number): Promise<void> => {
+    // Of an attempt before this one.
+    await stop();
+    port = free;
+    await start();
+  };
   const dispose = async (): Promise<void> => {
     await stop();
     rmSync(folder, { recursive: true, force: true });
   };
 
-  for (let attempt = 1; ; attempt++) {
-    if (options.port === undefined) port = await freePort();
-    try {
-      await start();
-      break;
-    } catch (error) {
-      await stop();
-      // Another process may have taken it meanwhile.
-      const taken = String(error).includes("address already in use");
-      if (taken && options.port === undefined && attempt < PORT_ATTEMPTS) continue;
-      await dispose();
-      throw error;
-    }
+  try {
+    if (options.port === undefined) await onFreePort(startOn);
+    else await start();
+  } catch (error) {
+    await dispose();
+    throw error;
   }
   return { port, server: `127.0.0.1:${port}`, stop, start, signal: (signal) => void child?.kill(signal), dispose };
 }

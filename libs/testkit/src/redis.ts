@@ -1,11 +1,10 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { TestCertificate } from "./certificate.ts";
+import { onFreePort } from "./free-port.ts";
 
 export interface RedisServerOptions {
   /** Further words of the command: `--appendonly yes`, `--user ...`, `--replicaof ...`. Nothing is written to disk unless asked. */
@@ -46,8 +45,6 @@ export interface RedisServer {
 }
 
 const START_MS = 30_000;
-const FREE_PORTS = { min: 10_240, max: 20_000 };
-const PORT_ATTEMPTS = 5;
 const READY = /Ready to accept connections|Sentinel ID is/;
 const run = promisify(execFile);
 
@@ -83,24 +80,23 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     ending.kill(signal);
     await exit;
   };
+  const startOn = async (free: number): Promise<void> => {
+    // Of an attempt before this one.
+    await stop();
+    port = free;
+    await start();
+  };
   const dispose = async (): Promise<void> => {
     await stop();
     rmSync(folder, { recursive: true, force: true });
   };
 
-  for (let attempt = 1; ; attempt++) {
-    if (options.port === undefined) port = await freePort();
-    try {
-      await start();
-      break;
-    } catch (error) {
-      await stop();
-      // Redis cannot choose a port by itself: another process may have taken it meanwhile.
-      const taken = String(error).includes("Address already in use");
-      if (taken && options.port === undefined && attempt < PORT_ATTEMPTS) continue;
-      await dispose();
-      throw error;
-    }
+  try {
+    if (options.port === undefined) await onFreePort(startOn);
+    else await start();
+  } catch (error) {
+    await dispose();
+    throw error;
   }
   const address = `127.0.0.1:${port}`;
   return {
@@ -137,25 +133,6 @@ function wordsOf({ args = [], config, tls }: RedisServerOptions, folder: string,
     words.push("--tls-cert-file", tls.certFile, "--tls-key-file", tls.keyFile, "--tls-ca-cert-file", tls.certFile);
   }
   return [...words, ...args];
-}
-
-/**
- * A port of 127.0.0.1 that nothing has just now. It is below those that the kernel gives to whoever asks for any, so that it is
- * still free when a server that ended starts again; and it has a cluster's second port beside it.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(FREE_PORTS.min, FREE_PORTS.max);
-    if (await isFree(port)) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }
 
 function ready(child: ChildProcess): Promise<void> {
