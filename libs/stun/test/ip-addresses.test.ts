@@ -64,7 +64,8 @@ describe("IP addresses in text", () => {
         const family = bytes.length === 4 ? "ipv4" : "ipv6";
         const { address } = new SocketAddress({ address: text, family });
         // Node writes the addresses of ::/96 with an IPv4 address at their end, which RFC 5952 keeps for known prefixes.
-        if (!text.startsWith("::")) expect(address).toBe(text);
+        const ends = bytes.length === 16 && bytes.subarray(0, 12).every((byte) => byte === 0);
+        if (!ends) expect(address).toBe(text);
         expect(canonicalIp(address)).toBe(text);
       }),
       { examples: [[hex("00000000 00000000 00000000 ff000000")], [hex("00000000 00000000 0000ffff c0000201")]] },
